@@ -1,0 +1,69 @@
+# The verbs of this project; `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve call test check bench proto lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV_VERSION := 0.13.9
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
+	@exec $(BIN)/recommendations serve --hints
+
+call: $(READY) ## ask the running service for a reader's recommendations
+	@exec $(BIN)/recommendations call
+
+test: $(READY) ## run the whole test-suite (ARGS="-k name" for a part of it)
+	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+
+check: $(READY) ## linters, types and contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/buf lint protobufs
+	$(BIN)/buf format --diff --exit-code protobufs
+	$(BIN)/buf breaking protobufs --against tests/contracts/released.binpb
+
+bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes (needs h2load)
+	$(BIN)/python -m tests.bench
+
+proto: $(READY) ## generate the code of the contracts anew
+	cd protobufs && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. \
+		$$(find . -name '*.proto' | sed 's|^\./||' | sort)
+
+lock: ## resolve the dependencies of pyproject.toml into requirements.lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv==$(UV_VERSION)
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--prerelease if-necessary-or-explicit --custom-compile-command 'make lock' --group dev \
+		--output-file requirements.lock pyproject.toml
+	rm -rf $(VENV)-lock
+
+clean: ## remove everything that the verbs made, certificates and data included
+	rm -rf $(VENV) var certs/dev build dist
+
+# The virtual environment, from the lock file alone: every package by its hash.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, \
+	this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV) (a download of about 300 MB the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+certs/dev/ca.crt: | $(READY)
+	$(BIN)/recommendations certs --directory certs/dev
+
+# The sample bookshop: database, readers, a trained model. Every step can be repeated.
+var/.shop: | $(READY)
+	@mkdir -p var
+	$(BIN)/recommendations migrate
+	$(BIN)/recommendations import sample
+	$(BIN)/recommendations train
+	@touch $@

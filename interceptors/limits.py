@@ -1,0 +1,134 @@
+"""Refuse work beyond what the server, or one caller's share of it, can carry.
+
+Must not know which methods are exempt, nor who the callers are beyond their names.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from interceptors.call import Call, Method
+from interceptors.chain import Interceptor, Proceed
+from interceptors.status import StatusError
+
+MAX_BUCKETS = 10_000  # identities seen lately; far above the clients of one shop
+BUSY_RETRY_SECONDS = 0.1  # unary work is done in milliseconds, so a place is soon free
+STREAMS_RETRY_SECONDS = 1.0  # streams last longer
+
+
+class Limits(Interceptor):
+    """Admit `requests_per_second` with bursts of `burst` from each identity, and so much work at once.
+
+    An RPC takes one token, a stream too, whatever it carries. At most `max_in_flight` unary RPCs and
+    `max_streams` streams are inside at a time; each open stream holds a thread. Refusals are
+    RESOURCE_EXHAUSTED with the time of the next token; `on_refused` is told "rate", "in_flight" or "streams".
+    """
+
+    def __init__(
+        self,
+        requests_per_second: float,
+        burst: int,
+        max_in_flight: int,
+        *,
+        max_streams: int,
+        clock: Callable[[], float] = time.monotonic,
+        on_refused: Callable[[str], object] = lambda kind: None,
+    ):
+        self._buckets = _Buckets(requests_per_second, burst)
+        self._clock = clock
+        self._on_refused = on_refused
+        self._lock = threading.Lock()
+        self._unary = _Places("in_flight", "calls", max_in_flight, BUSY_RETRY_SECONDS)
+        self._streams = _Places("streams", "streams", max_streams, STREAMS_RETRY_SECONDS)
+
+    def wrap(self, method: Method, proceed: Proceed) -> Proceed:
+        streaming = method.request_streaming or method.response_streaming
+        places = self._streams if streaming else self._unary
+
+        def unary(call: Call, request: Any) -> Any:
+            self._enter(call, places)
+            try:
+                return proceed(call, request)
+            finally:
+                self._leave(places)
+
+        def stream(call: Call, request: Any) -> Iterator[Any]:
+            self._enter(call, places)
+            try:
+                yield from proceed(call, request)
+            finally:
+                self._leave(places)
+
+        return stream if method.response_streaming else unary
+
+    def _enter(self, call: Call, places: "_Places") -> None:
+        name = call.identity.name if call.identity is not None else ""
+        with self._lock:
+            busy = places.taken >= places.most
+            wait_seconds = 0.0 if busy else self._buckets.take(name, self._clock())
+            if not busy and not wait_seconds:
+                places.taken += 1
+                return
+        if busy:
+            self._on_refused(places.kind)
+            raise StatusError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the server is busy: {places.most} {places.noun} at a time is its limit",
+                reason="SERVER_BUSY",
+                retry_seconds=places.retry_seconds,
+            )
+        self._on_refused("rate")
+        raise StatusError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"too many requests: {self._buckets.rate:g} a second with bursts of {self._buckets.burst} "
+            f"is the limit of each client",
+            reason="RATE_LIMITED",
+            retry_seconds=wait_seconds,
+        )
+
+    def _leave(self, places: "_Places") -> None:
+        with self._lock:
+            places.taken -= 1
+
+
+class _Places:
+    """How much of one sort of work may be inside."""
+
+    def __init__(self, kind: str, noun: str, most: int, retry_seconds: float):
+        if most < 1:
+            raise ValueError(f"limit of {noun} at a time is {most}: must be at least 1")
+        self.kind, self.noun, self.most, self.retry_seconds = kind, noun, most, retry_seconds
+        self.taken = 0
+
+
+class _Buckets:
+    """A token bucket for each name; the table is bounded, and the name unused for longest goes first.
+
+    That bucket is full again if it was unused for burst / rate seconds; if not, one burst is all that its
+    owner gains.
+    """
+
+    def __init__(self, rate: float, burst: int):
+        if rate <= 0 or burst < 1:
+            raise ValueError(f"rate {rate:g}/s with burst {burst}: must be above 0 and at least 1")
+        self.rate, self.burst = rate, burst
+        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name -> tokens, at that time
+
+    def take(self, name: str, now: float) -> float:
+        """Take one token, or return after how many seconds there will be one."""
+        held = self._held.get(name)
+        if held is None:
+            if len(self._held) >= MAX_BUCKETS:
+                self._held.popitem(last=False)
+            tokens: float = self.burst
+        else:
+            self._held.move_to_end(name)
+            tokens = min(self.burst, held[0] + (now - held[1]) * self.rate)
+        if tokens < 1:
+            return (1 - tokens) / self.rate
+        self._held[name] = (tokens - 1, now)
+        return 0.0

@@ -1,0 +1,1 @@
+"""The Recommendations service: which books should this reader see next?"""

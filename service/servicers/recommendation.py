@@ -1,0 +1,218 @@
+"""Answers RecommendationService: protobuf in, domain calls, protobuf out."""
+
+import itertools
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+import grpc
+from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
+from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
+    RecommendationServiceServicer as GeneratedServicer,
+)
+
+from service.domain.errors import NotFound
+from service.domain.recommender import Query, Recommender, Strategy, Suggestion
+from service.ledger import Ledger
+from service.metrics import ServiceMetrics
+from service.servicers.checking import MOST_CATEGORIES, Check
+from service.servicers.errors import status_of
+from service.servicers.interactions import interactions_from_message
+from service.servicers.pages import Pages
+
+_MOST_RECENT_BOOKS = 100
+_MOST_EXCLUDED_BOOKS = 1000
+_SHORTEST_WINDOW_SECONDS, _LONGEST_WINDOW_SECONDS = 3600, 3650 * 86_400
+
+_STRATEGIES = {
+    Strategy.PERSONAL: pb.STRATEGY_PERSONAL,
+    Strategy.SESSION: pb.STRATEGY_SESSION,
+    Strategy.POPULAR: pb.STRATEGY_POPULAR,
+    Strategy.DEGRADED: pb.STRATEGY_DEGRADED,
+}
+
+
+class RecommendationServicer(GeneratedServicer):
+    """RecommendationService of the v1 API; each method's contract stands in the proto file."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        ledger: Ledger,
+        pages: Pages,
+        metrics: ServiceMetrics,
+        now: Callable[[], int],
+    ) -> None:
+        """Serve; `now` tells the time in microseconds since 1970 UTC."""
+        self._recommender, self._ledger, self._pages = recommender, ledger, pages
+        self._metrics, self._now = metrics, now
+        # Ids of answers: a random part for this process, a count within it.
+        self._process = secrets.token_hex(6)
+        self._count = itertools.count(1)
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        return self._recommend(request)
+
+    def RecommendMany(  # noqa: N802
+        self, requests: Iterable[pb.RecommendManyRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.RecommendManyResponse]:
+        for each in requests:
+            try:
+                yield pb.RecommendManyResponse(response=self._recommend(each.request))
+            except Exception as error:
+                status = status_of(error)
+                if status is None:
+                    raise
+                refusal = pb.Refusal(code=status.code.value[0], message=status.message)
+                yield pb.RecommendManyResponse(refusal=refusal)
+
+    def SimilarBooks(  # noqa: N802
+        self, request: pb.SimilarBooksRequest, context: grpc.ServicerContext
+    ) -> pb.SimilarBooksResponse:
+        check = Check()
+        check.identifier("book_id", request.book_id)
+        check.at_most("categories", request.categories, MOST_CATEGORIES)
+        places = check.page_size(request.page_size)
+        check.done()
+        answer = self._recommender.similar(request.book_id, request.categories, places)
+        return pb.SimilarBooksResponse(
+            books=[_learned(each) for each in answer.suggestions],
+            recommendation_id=self._answer_id(),
+            model_version=answer.model_version,
+        )
+
+    def PopularBooks(  # noqa: N802
+        self, request: pb.PopularBooksRequest, context: grpc.ServicerContext
+    ) -> pb.PopularBooksResponse:
+        check = Check()
+        places = check.page_size(request.page_size)
+        since = None
+        if request.HasField("window"):
+            seconds = request.window.seconds + request.window.nanos / 1e9
+            if not _SHORTEST_WINDOW_SECONDS <= seconds <= _LONGEST_WINDOW_SECONDS:
+                check.refuse("window", f"{seconds:g}s", "is not between 1 hour and 3650 days")
+            since = self._now() - int(seconds * 1e6)
+        check.done()
+        books = self._recommender.popular(request.category, since, places)
+        return pb.PopularBooksResponse(
+            books=[_popular(each, request.category) for each in books], recommendation_id=self._answer_id()
+        )
+
+    def RecordInteractions(  # noqa: N802
+        self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
+    ) -> pb.RecordInteractionsResponse:
+        interactions = interactions_from_message(request, self._recommender.catalogue, self._now())
+        recorded = self._ledger.record(interactions)
+        self._metrics.recorded(recorded)
+        return pb.RecordInteractionsResponse(
+            recorded_count=recorded, duplicate_count=len(interactions) - recorded
+        )
+
+    def ForgetReader(  # noqa: N802
+        self, request: pb.ForgetReaderRequest, context: grpc.ServicerContext
+    ) -> pb.ForgetReaderResponse:
+        check = Check()
+        check.identifier("reader_id", request.reader_id)
+        check.done()
+        return pb.ForgetReaderResponse(
+            deleted_interaction_count=self._ledger.forget_reader(request.reader_id)
+        )
+
+    def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:  # noqa: N802
+        model = self._recommender.model
+        if model is None:
+            raise NotFound("model", "in use")
+        response = pb.GetModelResponse(
+            version=model.version,
+            method=model.method,
+            book_count=len(model.book_ids),
+            reader_count=model.reader_count,
+            interaction_count=model.interaction_count,
+            metrics=model.metrics,
+        )
+        response.trained_at.FromMicroseconds(model.trained_at)
+        return response
+
+    def _recommend(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
+        query = self._query(request)
+        model = self._recommender.model
+        basis = model.version if model else ""
+        # All that shapes the list, and neither where the page begins nor how long it is.
+        listed = (
+            query.reader_id,
+            query.recent_book_ids,
+            query.categories,
+            query.exclude_book_ids,
+            query.include_read,
+        )
+        if request.page_token:
+            query.skip = self._pages.read(request.page_token, listed, basis)
+        answer = self._recommender.recommend(query)
+        self._metrics.answered(answer.strategy, answer.filled)
+        category = query.categories[0] if len(query.categories) == 1 else ""
+        learned = len(answer.suggestions) - answer.filled
+        following = query.skip + query.places
+        return pb.RecommendResponse(
+            books=[
+                _learned(each) if place < learned else _popular(each, category)
+                for place, each in enumerate(answer.suggestions)
+            ],
+            next_page_token=self._pages.issue(following, listed, basis) if answer.more else "",
+            recommendation_id=self._answer_id(),
+            model_version=answer.model_version,
+            strategy=_STRATEGIES[answer.strategy],
+            filled_count=answer.filled,
+        )
+
+    def _query(self, request: pb.RecommendRequest) -> Query:
+        check = Check()
+        if request.reader_id < 0:
+            check.identifier("reader_id", request.reader_id)
+        recent = tuple(request.recent_book_ids)
+        if recent:
+            if request.reader_id:
+                check.refuse("recent_book_ids", len(recent), "entries and a reader_id exclude each other")
+            check.at_most("recent_book_ids", recent, _MOST_RECENT_BOOKS)
+            catalogue = self._recommender.catalogue
+            for index, book_id in enumerate(recent[:_MOST_RECENT_BOOKS]):
+                if book_id not in catalogue:
+                    check.refuse(f"recent_book_ids[{index}]", book_id, "is not in the catalogue")
+        check.at_most("categories", request.categories, MOST_CATEGORIES)
+        check.at_most("exclude_book_ids", request.exclude_book_ids, _MOST_EXCLUDED_BOOKS)
+        places = check.page_size(request.page_size)
+        check.done()
+        return Query(
+            reader_id=request.reader_id,
+            recent_book_ids=recent,
+            categories=tuple(request.categories),
+            exclude_book_ids=tuple(request.exclude_book_ids),
+            include_read=request.include_read,
+            places=places,
+        )
+
+    def _answer_id(self) -> str:
+        return f"{self._process}-{next(self._count):x}"
+
+
+def _learned(suggestion: Suggestion) -> pb.RecommendedBook:
+    return pb.RecommendedBook(
+        book_id=suggestion.book.id,
+        title=suggestion.book.title,
+        authors=suggestion.book.authors,
+        score=suggestion.score,
+        reason=pb.Reason(
+            kind=pb.Reason.KIND_BECAUSE_YOU_READ,
+            because_book_id=suggestion.because_id,
+            because_title=suggestion.because_title,
+            share=suggestion.share,
+        ),
+    )
+
+
+def _popular(suggestion: Suggestion, category: str) -> pb.RecommendedBook:
+    return pb.RecommendedBook(
+        book_id=suggestion.book.id,
+        title=suggestion.book.title,
+        authors=suggestion.book.authors,
+        score=suggestion.score,
+        reason=pb.Reason(kind=pb.Reason.KIND_POPULAR, category=category),
+    )

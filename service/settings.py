@@ -1,0 +1,191 @@
+"""The settings, from the RECOMMENDATIONS_… variables of a mapping; the only reader of the environment.
+
+Every mistake is reported at once, each with key, value and rule. Secrets are never values, only paths.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from service.failure import Failure
+
+PREFIX = "RECOMMENDATIONS_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
+
+
+class SettingsError(Failure):
+    """Settings that cannot be used; one line for each mistake."""
+
+
+class Settings(BaseModel):
+    """How the service runs. Field `x_y` is the variable RECOMMENDATIONS_X_Y."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Where it listens
+    host: str = Field("0.0.0.0", description="address that the gRPC port listens on")  # noqa: S104 - mTLS guards it
+    port: Port = Field(50051, description="gRPC port")
+    plaintext_port: Port | None = Field(
+        None, description="opt-in: gRPC without TLS on 127.0.0.1, for tutorial clients; callers are anonymous"
+    )
+    admin_host: str = Field("0.0.0.0", description="address that the admin port listens on")  # noqa: S104 - no data there
+    admin_port: Port = Field(8080, description="HTTP port of /livez, /readyz and /metrics")
+
+    # Who may call
+    transport: Literal["mtls", "tls"] = Field(
+        "mtls", description="mtls demands client certificates; tls leaves every caller anonymous"
+    )
+    tls_certificate_file: Path = Field(Path("certs/dev/server.crt"), description="PEM chain of the server")
+    tls_key_file: Path = Field(Path("certs/dev/server.key"), description="PEM key of the server")
+    tls_client_ca_file: Path = Field(
+        Path("certs/dev/ca.crt"), description="PEM bundle that client certificates are checked against"
+    )
+    # Kubernetes refreshes mounted secrets about once a minute; looking more often than this gains nothing.
+    tls_reload_seconds: float = Field(10, ge=0.1, le=3600, description="pause between looks at the files")
+    roles_file: Path = Field(
+        Path("certs/roles.toml"), description="TOML that maps certificate names to roles"
+    )
+
+    # What it knows
+    database_url: str = Field(
+        "sqlite:///var/recommendations.db", description="SQLAlchemy URL of the database"
+    )
+    models_directory: Path = Field(Path("var/models"), description="directory of trained models")
+    model_check_seconds: float = Field(
+        5, ge=0.1, le=3600, description="pause between looks for a newly promoted model"
+    )
+    page_token_key_file: Path | None = Field(
+        None,
+        description="32 or more random bytes that sign page tokens; replicas share it; none: made at start",
+    )
+
+    # Bounds
+    # Handlers wait for I/O in writes alone: a few more threads than cores keep those from queueing reads.
+    handler_threads: int = Field(4, ge=1, le=64, description="threads that answer unary calls")
+    stream_threads: int = Field(
+        8, ge=1, le=256, description="streams open at once (RecommendMany, reflection)"
+    )
+    max_in_flight: int = Field(
+        256, ge=1, le=100_000, description="unary calls taken up at once; more are refused"
+    )
+    max_connections: int = Field(2000, ge=1, le=100_000, description="connections at once")
+    rate_per_second: float = Field(
+        5000, gt=0, le=1_000_000, description="calls a second that one identity may make over time"
+    )
+    rate_burst: int = Field(
+        10_000, ge=1, le=1_000_000, description="calls that one identity may make at once"
+    )
+    max_call_seconds: float = Field(
+        10, gt=0, le=600, description="longest unary call, whatever the client allows"
+    )
+    max_stream_seconds: float = Field(1800, gt=0, le=86_400, description="longest stream")
+    # 10,000 interactions take about 1.5 MB; gRPC's own default is the limit that clients know.
+    max_request_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest message"
+    )
+    # New pods get traffic, and clients whose CA was removed go, within this time.
+    max_connection_age_seconds: float = Field(
+        900, ge=1, le=86_400, description="age at which connections are renewed"
+    )
+
+    # Stopping
+    # Endpoints and load balancers take some seconds to learn that this process is going away.
+    drain_seconds: float = Field(
+        5, ge=0, le=600, description="time between NOT_SERVING and refusing new calls"
+    )
+    grace_seconds: float = Field(
+        10, ge=0, le=600, description="time that calls in flight get to end after that"
+    )
+
+    # What it tells
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description="OTLP/HTTP URL of a collector, as http://collector:4318/v1/traces; empty: no tracing",
+    )
+    trace_ratio: float = Field(
+        0.01, ge=0, le=1, description="part of the calls without a sampled parent that are traced"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_sqlite(cls, value: str) -> str:
+        if not value.startswith("sqlite:///"):
+            raise ValueError("must be a sqlite:///path URL")
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _endpoint_is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("host", "admin_host")
+    @classmethod
+    def _host_is_an_address(cls, value: str) -> str:
+        if value != "localhost":
+            try:
+                ip_address(value)
+            except ValueError:
+                raise ValueError("must be an IP address or localhost") from None
+        return value
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = [port for port in (self.port, self.plaintext_port, self.admin_port) if port]
+        if len(set(ports)) < len(ports):
+            raise ValueError("port, plaintext_port and admin_port must differ")
+        return self
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings; raise SettingsError that lists every mistake, unknown variables among them."""
+        given = {key: value for key, value in environment.items() if key.upper().startswith(PREFIX)}
+        values, mistakes = {}, []
+        for key, value in given.items():
+            name = key.removeprefix(PREFIX).lower()
+            if key != variable(name) or name not in cls.model_fields:
+                mistakes.append(f"{key}: is not a setting of this service")
+            else:
+                values[name] = None if value == "" and name in _OPTIONAL else value
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            mistakes += [_mistake(each) for each in error.errors(include_url=False)]
+        if mistakes:
+            raise SettingsError("\n".join(sorted(mistakes)))
+        return settings
+
+    def describe(self) -> dict[str, str]:
+        """Return every setting by its variable's name, passwords in URLs left out."""
+        shown = ((variable(name), getattr(self, name)) for name in type(self).model_fields)
+        return {key: "" if value is None else _redacted(str(value)) for key, value in shown}
+
+
+_OPTIONAL = {name for name, field in Settings.model_fields.items() if field.default is None}
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _redacted(value: str) -> str:
+    return re.sub(r"//[^@/]*@", "//***@", value)
+
+
+def _mistake(error: "dict[str, object]") -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    place = error["loc"]
+    if not place:
+        return f"{PREFIX}PORT, {PREFIX}PLAINTEXT_PORT, {PREFIX}ADMIN_PORT: {message}"
+    value = _redacted(str(error["input"]))[:80]
+    return f"{variable(str(place[0]))}={value!r}: {message[:1].lower()}{message[1:]}"

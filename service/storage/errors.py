@@ -1,0 +1,5 @@
+"""What storage says when a database cannot be used at all; knows nothing of why it was wanted."""
+
+
+class StorageError(Exception):
+    """A database that cannot be used as it is: one line that names it and says what to do."""

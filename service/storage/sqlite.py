@@ -1,0 +1,133 @@
+"""All that is peculiar to SQLite: opening a file, its settings, what its error codes mean.
+
+Knows no tables.
+"""
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.pool import QueuePool
+
+from service.domain.errors import Unavailable
+from service.storage.errors import StorageError
+
+__all__ = ["BUSY_SECONDS", "engine_for", "explain", "insert", "is_unwritable", "set_cache"]
+
+log = logging.getLogger(__name__)
+
+# How long a call waits while another writes: a batch takes milliseconds, an import's one transaction takes
+# minutes, and a caller of the API is better told to come back than held.
+BUSY_SECONDS = 2.0
+
+# Handler threads hold a connection for milliseconds; a training run or an export holds one for long.
+_POOL = {"pool_size": 4, "max_overflow": 12, "pool_timeout": BUSY_SECONDS}
+
+# By primary result code: what operators read, and after how many seconds a caller does well to ask again.
+# Waiting writers go within seconds; space, rights and broken disks need an operator.
+_PASSING = {
+    sqlite3.SQLITE_BUSY: ("is locked by another writer", 1.0),
+    sqlite3.SQLITE_LOCKED: ("is locked by another writer", 1.0),
+    sqlite3.SQLITE_READONLY: ("is read-only for this process; give it write access to file and folder", 30.0),
+    sqlite3.SQLITE_PERM: ("is refused by the file system; give this process access to file and folder", 30.0),
+    sqlite3.SQLITE_FULL: ("has no space left on its disk; make room", 30.0),
+    sqlite3.SQLITE_IOERR: ("fails to be read or written; look at its disk", 30.0),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened; look at the rights and the space of its folder", 30.0),
+}
+_BROKEN = {
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database; move it away, then restore a backup or run"
+    " `recommendations migrate` for a new one",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or recover what is left with `sqlite3 FILE .recover`",
+}
+
+
+def engine_for(path: Path, *, create: bool) -> Engine:
+    """Make an engine for a database file, which only `create` may bring into being.
+
+    Transactions begin as reads, or at once as the one write where the execution option `writes` is set, so
+    that a writer waits at its beginning and never has to give up what it has read.
+    """
+
+    def connect() -> sqlite3.Connection:
+        connection = _connect(path, "mode=rwc" if create else "mode=rw")
+        try:
+            # Acknowledged means on the disk: in WAL mode only FULL waits for it at every commit.
+            connection.execute("PRAGMA synchronous=FULL")
+            # What is forgotten is overwritten, not only unlinked.
+            connection.execute("PRAGMA secure_delete=ON")
+            if create:
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if not _only_lacks_shared_memory(error, path):
+                raise
+            log.warning("database %s: its folder is read-only; it is read as it is now", path)
+            return _connect(path, "immutable=1")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    # The driver's own implicit transactions are off (isolation_level): `begin` above says when they start. The
+    # pool gives a connection to one thread at a time, though not always to the one that made it.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _only_lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bool:
+    """Tell whether a sound file in a read-only folder is only missing the -shm that WAL mode wants beside it.
+
+    A -wal there would hold changes that reading the file alone would miss.
+    """
+    return (
+        error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        and os.access(path, os.R_OK)
+        and not os.access(path.parent, os.W_OK)
+        and not path.with_name(path.name + "-wal").exists()
+    )
+
+
+def explain(error: BaseException, path: Path) -> Exception | None:
+    """Turn a driver's error into a StorageError or the domain's Unavailable; None where it is neither.
+
+    The Unavailable is for callers and names nothing internal; `is_unwritable` has the operator's sentence.
+    """
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _BROKEN:
+        return StorageError(f"database {path} {_BROKEN[code]}")
+    if code in _PASSING:
+        return Unavailable("the database cannot be used right now", _PASSING[code][1])
+    return None
+
+
+def is_unwritable(error: BaseException) -> str | None:
+    """Say for operators what keeps a database from being used for now; None for any other error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f"{_PASSING[code][0]} ({error})" if code in _PASSING else None
+
+
+def set_cache(connection: sqlite3.Connection, mebibytes: int) -> None:
+    """Let a connection keep this much of the file in memory."""
+    connection.execute(f"PRAGMA cache_size=-{mebibytes * 1024:d}")
