@@ -10,13 +10,12 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 if TYPE_CHECKING:
-    from interceptors.identity import PeerIdentity
     from interceptors.nonblocking import PushedStream
 
 _KINDS = {
@@ -26,7 +25,7 @@ _KINDS = {
     (True, True): "bidi_stream",
 }
 
-# A client that gives up at its deadline cancels, and that may arrive before our clock says that it has passed.
+# A client that gives up at its deadline cancels, which may arrive before our own clock has passed it.
 _DEADLINE_SLACK_SECONDS = 0.01
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -72,12 +71,30 @@ def methods_of(service: ServiceDescriptor) -> tuple[Method, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """Who calls, by the URI and DNS subject alternative names of a verified certificate.
+
+    `name` is the first URI (a SPIFFE id is one), else the first DNS name, else "anonymous". The common name
+    is free text that no authority has to check, so it is never looked at.
+    """
+
+    name: str
+    uris: tuple[str, ...]
+    dns: tuple[str, ...]
+    authenticated: bool
+
+
+ANONYMOUS = PeerIdentity("anonymous", (), (), authenticated=False)
+
+
 class Call:
     """One RPC on its way through the interceptors.
 
     `path` is what the caller asked for, safe to print. `identity` is set by Identity, `deadline` (of
     time.monotonic) by Deadline, `error` by Errors: the exception behind a status that is our own fault.
-    `pushed` is set when the behaviour is non-blocking.
+    `pushed` is set when the behaviour is non-blocking. `context` is grpc's, of which the type stubs know only
+    the half.
     """
 
     __slots__ = (
@@ -94,7 +111,7 @@ class Call:
         "pushed",
     )
 
-    def __init__(self, method: Method, context: grpc.ServicerContext, path: str = ""):
+    def __init__(self, method: Method, context: Any, path: str = ""):
         self.method = method
         self.context = context
         self.path = path
@@ -103,15 +120,16 @@ class Call:
         self.error: BaseException | None = None
         self.pushed: PushedStream | None = None
         self._code: grpc.StatusCode | None = None
-        self._metadata: Mapping[str, str | bytes] | None = None
+        self._metadata: Mapping[str, Any] | None = None
         self._request_id: str | None = None
         self._trace_id: str | None = None
 
     @property
-    def metadata(self) -> Mapping[str, str | bytes]:
+    def metadata(self) -> Mapping[str, Any]:
         """What the caller sent along; of a repeated key the last value."""
         if self._metadata is None:
-            self._metadata = dict(self.context.invocation_metadata() or ())
+            pairs = self.context.invocation_metadata() or ()
+            self._metadata = {key: value for key, value in pairs}  # noqa: C416 - faster than dict() of named tuples
         return self._metadata
 
     @property
@@ -144,6 +162,12 @@ class Call:
     def trace_id(self, trace_id: str) -> None:
         self._trace_id = trace_id
 
+    @property
+    def details(self) -> str:
+        """The status message, as far as it is set."""
+        details = self.context.details() or ""
+        return details.decode("utf-8", "replace") if isinstance(details, bytes) else details
+
     def outcome(self, *, raised: bool) -> grpc.StatusCode:
         """Return the code that the RPC ended with, settled when first asked.
 
@@ -151,16 +175,17 @@ class Call:
         DEADLINE_EXCEEDED when the time was up.
         """
         if self._code is None:
-            code = self.context.code()
-            if code is None:
-                if not self.context.is_active():
-                    code = (
-                        grpc.StatusCode.DEADLINE_EXCEEDED if self._time_is_up() else grpc.StatusCode.CANCELLED
-                    )
-                else:
-                    code = grpc.StatusCode.UNKNOWN if raised else grpc.StatusCode.OK
-            self._code = code
+            self._code = self.context.code() or self._outcome_without_code(raised)
         return self._code
+
+    def _outcome_without_code(self, raised: bool) -> grpc.StatusCode:
+        gone = not self.context.is_active()
+        # Within grpc the end of a request stream may arrive before the news that the call was cancelled.
+        if (gone or self.method.request_streaming) and self._time_is_up():
+            return grpc.StatusCode.DEADLINE_EXCEEDED
+        if gone:
+            return grpc.StatusCode.CANCELLED
+        return grpc.StatusCode.UNKNOWN if raised else grpc.StatusCode.OK
 
     def _time_is_up(self) -> bool:
         remaining = self.context.time_remaining()

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from interceptors.behaviour import behaviour_of, innermost, is_non_blocking
 from interceptors.call import UNKNOWN_METHOD, Call, Method, methods_of
 from interceptors.nonblocking import PushedStream
 from interceptors.status import StatusError
@@ -94,24 +95,22 @@ class Chain(Interceptor):
         return kept[1]
 
     def _wrapped_handler(self, method: Method, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        behaviour = _behaviour(handler)
-        proceed = self.wrap(method, _innermost(handler))
+        proceed = self.wrap(method, innermost(handler))
         path = method.full
 
-        def serve(request, context):
+        def serve_pulling(request: Any, context: Any) -> Any:
             return proceed(Call(method, context, path), request)
 
-        def serve_pushing(request, context, send):
+        def serve_pushing(request: Any, context: Any, send: Callable[[Any], None]) -> None:
             call = Call(method, context, path)
-            call.pushed = PushedStream(context, send, pool)
+            call.pushed = PushedStream(context, send)
             call.pushed.open(lambda: proceed(call, request))
 
-        pool = getattr(behaviour, "experimental_thread_pool", None)
-        if pushes := _is_pushing(handler):
-            serve = serve_pushing
-        # grpc reads both from the behaviour.
-        serve.experimental_thread_pool = pool
-        serve.experimental_non_blocking = pushes
+        pushing = is_non_blocking(handler)
+        serve: Any = serve_pushing if pushing else serve_pulling
+        # grpc reads these two from the behaviour.
+        serve.experimental_thread_pool = getattr(behaviour_of(handler), "experimental_thread_pool", None)
+        serve.experimental_non_blocking = pushing
         return _FACTORIES[method.request_streaming, method.response_streaming](serve)
 
     def _unknown_handler(self, asked: str) -> grpc.RpcMethodHandler:
@@ -123,65 +122,3 @@ class Chain(Interceptor):
 
 def _refuse_unknown(call: Call, _requests: Iterator[bytes]) -> bytes:
     raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"unknown method {call.path}", reason="UNKNOWN_METHOD")
-
-
-def _behaviour(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
-    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-
-
-def _is_pushing(handler: grpc.RpcMethodHandler) -> bool:
-    return bool(
-        handler.response_streaming and getattr(_behaviour(handler), "experimental_non_blocking", False)
-    )
-
-
-def _innermost(handler: grpc.RpcMethodHandler) -> Proceed:
-    """Return the servicer's own behaviour, from bytes to bytes."""
-    behave, decode, encode = _behaviour(handler), _decoder(handler), handler.response_serializer or _as_bytes
-    if handler.request_streaming:
-        decode_message = decode
-
-        def decode(requests):
-            return map(decode_message, requests)
-
-    if _is_pushing(handler):
-
-        def proceed(call, request):
-            behave(decode(request), call.context, call.pushed.push)
-            return map(encode, call.pushed)
-    elif handler.response_streaming:
-
-        def proceed(call, request):
-            return map(encode, behave(decode(request), call.context))
-    else:
-
-        def proceed(call, request):
-            return encode(behave(decode(request), call.context))
-
-    return proceed
-
-
-def _decoder(handler: grpc.RpcMethodHandler) -> Callable[[bytes], Any]:
-    deserialize = handler.request_deserializer
-    if deserialize is None:
-        return bytes
-    message_class = getattr(deserialize, "__self__", None)
-    kind = getattr(getattr(message_class, "DESCRIPTOR", None), "full_name", "message of this method")
-
-    def decode(message: bytes) -> Any:
-        try:
-            return deserialize(message)
-        except Exception as error:
-            raise StatusError(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"the message is not a valid {kind}: its {len(message)} bytes cannot be parsed",
-                reason="UNDECODABLE_MESSAGE",
-            ) from error
-
-    return decode
-
-
-def _as_bytes(response: Any) -> bytes:
-    if not isinstance(response, bytes):
-        raise TypeError(f"a handler without a serializer returned {type(response).__name__}, not bytes")
-    return response

@@ -16,12 +16,12 @@ from interceptors.call import Call, Method
 from interceptors.chain import Interceptor, Proceed
 from interceptors.status import StatusError
 
-# A stream that moves ends itself, with a clear status, at the first message after its time; only one that still
-# says nothing this much later is cut off from outside.
+# A stream that moves ends itself, with a clear status, at the first message after its time; only one that is
+# still open this much later is cut off from outside.
 CUT_OFF_GRACE_SECONDS = 0.5
 
 
-def deadline_of(context: grpc.ServicerContext) -> float:
+def deadline_of(context: Any) -> float:
     """Return when the RPC must be done, on the clock of time.monotonic; for long handlers to look at."""
     return context.deadline
 
@@ -67,6 +67,7 @@ class Deadline(Interceptor):
             _start(call, self._stream_seconds)
             with self._cut_off.watching(call):
                 yield from checked(call, proceed(call, incoming(call, request)))
+            _check(call)
 
         if method.response_streaming:
             return stream
@@ -94,9 +95,10 @@ def _check(call: Call) -> None:
 
 
 class _CutOff:
-    """Cancels streams a fixed time after they began, from one thread that lives while there is something to watch.
+    """Cancels streams a fixed time after they began.
 
-    The time is the same for all, so the order of arrival is the order of expiry.
+    One thread does it, which lives while there is something to watch. The time is the same for all, so the
+    order of arrival is the order of expiry.
     """
 
     def __init__(self, after_seconds: float):
@@ -119,7 +121,7 @@ class _CutOff:
                 self._due.pop(call, None)
 
     def _run(self) -> None:
-        wait_seconds = self._after_seconds
+        wait_seconds: float | None = self._after_seconds
         while wait_seconds is not None:
             time.sleep(wait_seconds)
             expired, wait_seconds = self._expire(time.monotonic())
@@ -128,7 +130,7 @@ class _CutOff:
 
     def _expire(self, now: float) -> tuple[list[Call], float | None]:
         """Return the calls whose time is up and the seconds until the next one; None ends the thread."""
-        expired = []
+        expired: list[Call] = []
         with self._lock:
             while self._due:
                 call, due = next(iter(self._due.items()))

@@ -29,7 +29,7 @@ class Errors(Interceptor):
         def unary(call: Call, request: Any) -> Any:
             try:
                 response = proceed(call, request)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error)
             _add_trailers(call)
             return response
@@ -39,14 +39,14 @@ class Errors(Interceptor):
                 yield from proceed(call, request)
             except GeneratorExit:  # the caller is gone, nobody iterates any more
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - see _fail
                 self._fail(call, error)
             _add_trailers(call)
 
         return stream if method.response_streaming else unary
 
-    # BaseException, because a SystemExit or an extension's panic would end the thread and leave the caller waiting.
     def _fail(self, call: Call, error: BaseException) -> NoReturn:
+        # Any BaseException: after a SystemExit or an extension's panic grpc would leave the caller waiting.
         context = call.context
         if _is_abort(error, context) or _is_hangup(error, context):
             _add_trailers(call)
@@ -67,7 +67,7 @@ class Errors(Interceptor):
             )
         try:
             known = self._translate(error)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - no more than the error itself may it reach the caller
             call.error, known = failure, None  # it carries `error` as its context
         return known or StatusError(
             grpc.StatusCode.INTERNAL,
@@ -76,12 +76,12 @@ class Errors(Interceptor):
         )
 
 
-def _is_abort(error: BaseException, context: grpc.ServicerContext) -> bool:
+def _is_abort(error: BaseException, context: Any) -> bool:
     # context.abort sets the code and raises a bare Exception(); one with a text of its own is not it.
     return type(error) is Exception and not error.args and context.code() not in (None, grpc.StatusCode.OK)
 
 
-def _is_hangup(error: BaseException, context: grpc.ServicerContext) -> bool:
+def _is_hangup(error: BaseException, context: Any) -> bool:
     # Reading requests from a caller who went away raises a bare RpcError, which grpc expects back.
     return type(error) is grpc.RpcError and not context.is_active()
 

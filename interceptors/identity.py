@@ -4,12 +4,11 @@ Must not know roles: a function that is given decides.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from interceptors.call import Call, Method
+from interceptors.call import ANONYMOUS, Call, Method, PeerIdentity
 from interceptors.chain import Interceptor, Proceed
 from interceptors.status import StatusError
 
@@ -17,22 +16,6 @@ MAX_KEPT_PEERS = 1024  # certificates in use at a time are tens; beyond this all
 
 Certificate = Mapping[str, Sequence[bytes]]  # what grpc calls the auth context
 
-
-@dataclass(frozen=True, slots=True)
-class PeerIdentity:
-    """Who calls, by the URI and DNS subject alternative names of a verified certificate.
-
-    `name` is the first URI (a SPIFFE id is one), else the first DNS name, else "anonymous". The common name is
-    free text that no authority has to check, so it is never looked at.
-    """
-
-    name: str
-    uris: tuple[str, ...]
-    dns: tuple[str, ...]
-    authenticated: bool
-
-
-ANONYMOUS = PeerIdentity("anonymous", (), (), authenticated=False)
 
 Authorise = Callable[[PeerIdentity, Method], str | None]
 

@@ -24,7 +24,8 @@ class Limits(Interceptor):
     """Admit `requests_per_second` with bursts of `burst` from each identity, and so much work at once.
 
     An RPC takes one token, a stream too, whatever it carries. At most `max_in_flight` unary RPCs and
-    `max_streams` streams are inside at a time; each open stream holds a thread. Refusals are
+    `max_streams` streams are inside at a time; each open stream holds a thread. RPCs that `waiting` counts,
+    those that have come but have no thread yet, are in flight too. Refusals are
     RESOURCE_EXHAUSTED with the time of the next token; `on_refused` is told "rate", "in_flight" or "streams".
     """
 
@@ -35,6 +36,7 @@ class Limits(Interceptor):
         max_in_flight: int,
         *,
         max_streams: int,
+        waiting: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         on_refused: Callable[[str], object] = lambda kind: None,
     ):
@@ -42,7 +44,7 @@ class Limits(Interceptor):
         self._clock = clock
         self._on_refused = on_refused
         self._lock = threading.Lock()
-        self._unary = _Places("in_flight", "calls", max_in_flight, BUSY_RETRY_SECONDS)
+        self._unary = _Places("in_flight", "calls", max_in_flight, BUSY_RETRY_SECONDS, waiting)
         self._streams = _Places("streams", "streams", max_streams, STREAMS_RETRY_SECONDS)
 
     def wrap(self, method: Method, proceed: Proceed) -> Proceed:
@@ -68,7 +70,7 @@ class Limits(Interceptor):
     def _enter(self, call: Call, places: "_Places") -> None:
         name = call.identity.name if call.identity is not None else ""
         with self._lock:
-            busy = places.taken >= places.most
+            busy = places.taken + places.waiting() >= places.most
             wait_seconds = 0.0 if busy else self._buckets.take(name, self._clock())
             if not busy and not wait_seconds:
                 places.taken += 1
@@ -98,10 +100,18 @@ class Limits(Interceptor):
 class _Places:
     """How much of one sort of work may be inside."""
 
-    def __init__(self, kind: str, noun: str, most: int, retry_seconds: float):
+    def __init__(
+        self,
+        kind: str,
+        noun: str,
+        most: int,
+        retry_seconds: float,
+        waiting: Callable[[], int] = lambda: 0,
+    ):
         if most < 1:
             raise ValueError(f"limit of {noun} at a time is {most}: must be at least 1")
         self.kind, self.noun, self.most, self.retry_seconds = kind, noun, most, retry_seconds
+        self.waiting = waiting
         self.taken = 0
 
 

@@ -91,9 +91,7 @@ class AccessLog(Interceptor):
         return f"{text}.{milliseconds:03d}Z"
 
     def _failure(self, call: Call) -> str:
-        details = call.context.details() or b""
-        text = details.decode("utf-8", "replace") if isinstance(details, bytes) else details
-        fields = f',"error":{quoted(one_line(text, MAX_ERROR_BYTES))}'
+        fields = f',"error":{quoted(one_line(call.details, MAX_ERROR_BYTES))}'
         if call.error is not None and self._tracebacks:
             trace = "".join(traceback.format_exception(call.error))
             fields += f',"traceback":{quoted(trace[-MAX_TRACEBACK_CHARACTERS:])}'

@@ -2,34 +2,26 @@
 
 Must not know any interceptor or service.
 
-With `experimental_non_blocking` grpc calls a behaviour with a third argument, to which it pushes messages from
-any thread at any time after it returned, so that an open stream holds no thread. Here every pushed message is
-pulled through the layers' generator, which sees an ordinary stream: counted and logged at its end.
+With `experimental_non_blocking` grpc calls a behaviour with a third argument, to which it pushes messages
+from any thread at any time, also after it returned, so that an open stream holds no thread. Here every pushed
+message is pulled through the layers' generator, which sees an ordinary stream: counted and logged at its end.
 """
 
 import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
 
 class PushedStream:
-    """One open stream; iterating it gives what its behaviour pushed. It ends at the first None.
+    """One open stream; iterating it gives what its behaviour pushed. It ends at the first None."""
 
-    With a `pool` only that sends: a behaviour that pushes under a lock of its own, as the bundled health
-    servicer does, would else wait for grpc's thread, which may be waiting for that lock.
-    """
-
-    def __init__(
-        self, context: grpc.ServicerContext, send: Callable[[Any], None], pool: ThreadPoolExecutor | None
-    ):
+    def __init__(self, context: Any, send: Callable[[Any], None]):
         self._context = context
         self._send = send
-        self._pool = pool
         self._variables = contextvars.copy_context()  # steps run in several threads, a span in one context
         self._lock = threading.Lock()  # guards what follows; never held while stepping or sending
         self._waiting: deque[Any] = deque()
@@ -45,7 +37,10 @@ class PushedStream:
         self._forward()
 
     def push(self, response: Any) -> None:
-        """Queue one response, or None for the end, and see that it is sent."""
+        """Send one response, or None for the end; like grpc's own, wait until the client has taken it.
+
+        While another thread is sending, that thread sends this one too.
+        """
         with self._lock:
             if self._over:
                 return
@@ -53,10 +48,7 @@ class PushedStream:
             if self._stepping:
                 return
             self._stepping = True
-        if self._pool is None:
-            self._forward()
-        else:
-            self._pool.submit(self._forward)
+        self._forward()
 
     def close(self) -> None:
         """End the stream because its RPC is over."""
@@ -95,7 +87,7 @@ class PushedStream:
         """Return the next message, through all layers; None when the RPC ends, for good or ill."""
         try:
             return self._variables.run(next, self._responses, None)
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # Errors has set the status, which grpc sends when it is given None. It must not reach the thread
             # that pushed: that would stop it from telling the other streams.
             if self._context.code() is None:

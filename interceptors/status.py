@@ -66,8 +66,9 @@ class StatusError(Exception):
 
 def one_line(text: str, max_bytes: int) -> str:
     """Return `text` on one line, cut to `max_bytes` of UTF-8 and marked with an ellipsis when it was cut."""
-    data = " ".join(text.split()).encode("utf-8", "replace")
-    if len(data) <= max_bytes:
+    # Sliced first: a caller may have chosen megabytes of it.
+    data = " ".join(text[: max_bytes + 1].split()).encode("utf-8", "replace")
+    if len(text) <= max_bytes and len(data) <= max_bytes:
         return data.decode()
     return data[: max_bytes - 3].decode("utf-8", "ignore") + "…"
 
@@ -77,23 +78,25 @@ def rich_status(error: StatusError) -> grpc.Status:
 
     Violations that do not fit are dropped from the end and counted in a last one; then the metadata goes.
     """
-    for listed in range(min(len(error.violations), MAX_VIOLATIONS), -1, -1):
-        status = _status(error, listed, error.metadata)
+    violations = [
+        error_details_pb2.BadRequest.FieldViolation(
+            field=one_line(violation.field, MAX_FIELD_BYTES),
+            description=one_line(violation.description, MAX_DESCRIPTION_BYTES),
+        )
+        for violation in error.violations[:MAX_VIOLATIONS]
+    ]
+    for listed in range(len(violations), -1, -1):
+        status = _status(error, violations[:listed], error.metadata)
         if status.ByteSize() <= MAX_DETAILS_BYTES:
             return rpc_status.to_status(status)
-    return rpc_status.to_status(_status(error, 0, {}))
+    return rpc_status.to_status(_status(error, [], {}))
 
 
-def _status(error: StatusError, listed: int, metadata: Mapping[str, str]) -> status_pb2.Status:
+def _status(error: StatusError, violations: list, metadata: Mapping[str, str]) -> status_pb2.Status:
     status = status_pb2.Status(code=error.code.value[0], message=error.message)
     if error.violations:
-        bad = error_details_pb2.BadRequest()
-        for violation in error.violations[:listed]:
-            bad.field_violations.add(
-                field=one_line(violation.field, MAX_FIELD_BYTES),
-                description=one_line(violation.description, MAX_DESCRIPTION_BYTES),
-            )
-        if dropped := len(error.violations) - listed:
+        bad = error_details_pb2.BadRequest(field_violations=violations)
+        if dropped := len(error.violations) - len(violations):
             bad.field_violations.add(description=f"… and {dropped} more")
         status.details.add().Pack(bad)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)

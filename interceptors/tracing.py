@@ -1,7 +1,7 @@
 """Record a span of the RPCs that are sampled, by OpenTelemetry's own server interceptor.
 
-Must not know where spans go. The decision to sample comes before any of that interceptor's cost, which is tens
-of microseconds even for a span that is dropped.
+Must not know where spans go. The decision to sample comes before any of that interceptor's cost, which is
+tens of microseconds even for a span that is dropped.
 """
 
 import random
@@ -37,7 +37,7 @@ class Tracing(Interceptor):
         if not 0 <= ratio <= 1:
             raise ValueError(f"sampling ratio is {ratio}: must be between 0 and 1")
         self._ratio = ratio
-        self._instrumentation = None
+        self._instrumentation: Any = None
         if tracer_provider is not None:
             # Imported when it is wanted: it takes a visible part of the start-up time.
             from opentelemetry.instrumentation.grpc import server_interceptor
@@ -49,13 +49,14 @@ class Tracing(Interceptor):
             return proceed
         if method.response_streaming:
             return self._wrap_stream(method, proceed)
-        traced = self._instrument(method, grpc.unary_unary_rpc_method_handler(_unary_in_span(proceed)))
+        handler: Any = grpc.unary_unary_rpc_method_handler(_unary_in_span(proceed))
+        traced = self._instrument(method, handler).unary_unary
 
         def unary(call: Call, request: Any) -> Any:
             if not self._is_sampled(call):
                 return proceed(call, request)
             passage = _Passage(call, request)
-            response = traced.unary_unary(passage, call.context)
+            response = traced(passage, call.context)
             if passage.error is not None:
                 raise passage.error
             return response
@@ -63,20 +64,21 @@ class Tracing(Interceptor):
         return unary
 
     def _wrap_stream(self, method: Method, proceed: Proceed) -> Proceed:
-        traced = self._instrument(method, grpc.unary_stream_rpc_method_handler(_stream_in_span(proceed)))
+        handler: Any = grpc.unary_stream_rpc_method_handler(_stream_in_span(proceed))
+        traced = self._instrument(method, handler).unary_stream
 
         def stream(call: Call, request: Any) -> Iterator[Any]:
             if not self._is_sampled(call):
                 yield from proceed(call, request)
                 return
             passage = _Passage(call, request)
-            yield from traced.unary_stream(passage, call.context)
+            yield from traced(passage, call.context)
             if passage.error is not None:
                 raise passage.error
 
         return stream
 
-    def _instrument(self, method: Method, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    def _instrument(self, method: Method, handler: grpc.RpcMethodHandler) -> Any:
         return self._instrumentation.intercept_service(lambda details: handler, _Details(method.full, ()))
 
     def _is_sampled(self, call: Call) -> bool:
@@ -110,7 +112,7 @@ def _unary_in_span(proceed: Proceed) -> Callable[[_Passage, Any], Any]:
         span = _name_trace(passage.call)
         try:
             response = proceed(passage.call, passage.request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again on the other side
             passage.error = error
             response = None
         _mend(span, passage.call, raised=passage.error is not None)
@@ -126,7 +128,7 @@ def _stream_in_span(proceed: Proceed) -> Callable[[_Passage, Any], Iterator[Any]
         try:
             yield from proceed(passage.call, passage.request)
             raised = False
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again on the other side
             passage.error = error
         finally:
             _mend(span, passage.call, raised=raised)
@@ -149,8 +151,6 @@ def _mend(span: Any, call: Call, *, raised: bool) -> None:
     code = call.outcome(raised=raised)
     span.set_attribute("rpc.grpc.status_code", code.value[0])
     if code in _SPAN_ERRORS:
-        details = call.context.details() or b""
-        text = details.decode("utf-8", "replace") if isinstance(details, bytes) else details
-        span.set_status(Status(StatusCode.ERROR, f"{code.name}: {text}"))
+        span.set_status(Status(StatusCode.ERROR, f"{code.name}: {call.details}"))
     if call.error is not None:
         span.record_exception(call.error)

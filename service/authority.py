@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from service.failure import Failure
+
 # Apple's clients refuse a longer life, even under a private CA.
 LEAF_DAYS = 825
 CA_DAYS = 3650
@@ -24,7 +26,7 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)(\*\.)?({_LABEL}\.)*{_LABEL}")
 
 
-class CertificateError(Exception):
+class CertificateError(Failure):
     """A certificate cannot be made; the message is one line that names the file or value and the rule."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from service.failure import Failure
 
@@ -182,7 +183,7 @@ def _redacted(value: str) -> str:
     return re.sub(r"//[^@/]*@", "//***@", value)
 
 
-def _mistake(error: "dict[str, object]") -> str:
+def _mistake(error: ErrorDetails) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     place = error["loc"]
     if not place:

@@ -15,13 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from service.failure import Failure
+
 # A chain is some 5 kB, the bundle of every public CA 250 kB; anything larger is not a PEM file of these.
 MAX_FILE_BYTES = 1024 * 1024
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
-class TlsError(Exception):
+class TlsError(Failure):
     """A certificate, key or CA bundle that cannot be served; one line that names the file and the rule."""
 
 

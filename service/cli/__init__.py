@@ -43,8 +43,8 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Settings come from RECOMMENDATIONS_… variables: see check-config. "
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong settings, 4 the service refused the call, 130 interrupted.",
+    epilog="Settings come from RECOMMENDATIONS_… variables: see check-config. Exit codes: 0 done, 1 failed, "
+    "2 wrong usage, 3 wrong settings, 4 the service refused the call, 130 interrupted.",
 )
 @click.version_option(package_name="recommendations", message="%(version)s")
 def command() -> None:

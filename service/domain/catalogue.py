@@ -20,8 +20,9 @@ class Catalogue:
     """
 
     def __init__(self, books: Iterable[Book]) -> None:
-        self._books: list[Book | None] = sorted(books, key=lambda book: book.id)
-        self._position_of = {book.id: position for position, book in enumerate(self._books) if book}
+        ordered = sorted(books, key=lambda book: book.id)
+        self._books: list[Book | None] = [*ordered]
+        self._position_of = {book.id: position for position, book in enumerate(ordered)}
         self._index()
 
     def _index(self) -> None:

@@ -38,8 +38,8 @@ class Histories:
         )
         readers, starts = np.unique(readers, return_index=True)
         # Memoryviews are several times quicker than arrays to take single numbers from.
-        self._readers = memoryview(readers)
-        self._starts = memoryview(np.append(starts, len(self._positions)))
+        self._readers = readers.data
+        self._starts = np.append(starts, len(self._positions)).data
         self._recent: dict[int, History] = {}
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Histories:
                 np.append(before.preferences, preferences[news]),
                 np.append(before.read, read[news]),
             )
-            self._recent[reader_id] = History(*columns)
+            self._recent[reader_id] = History(*columns)  # type: ignore[arg-type] # one dtype each
 
     def forget(self, reader_id: int) -> None:
         """Drop everything known of a reader."""

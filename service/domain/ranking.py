@@ -77,7 +77,7 @@ def _better(score: float, book_id: int, other_score: float, other_id: int) -> bo
     nogil=True,
     cache=True,
 )
-def _sift_down(heap, start, size, scores, ids):  # type: ignore[no-untyped-def]
+def _sift_down(heap, start, size, scores, ids):
     """Restore a heap whose root is the worst of its positions."""
     parent = start
     while True:
@@ -94,7 +94,7 @@ def _sift_down(heap, start, size, scores, ids):  # type: ignore[no-untyped-def]
 
 
 @njit(_SIGNATURE, nogil=True, cache=True)
-def _rank(  # type: ignore[no-untyped-def]
+def _rank(
     history,
     preferences,
     hidden,

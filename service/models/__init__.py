@@ -1,7 +1,7 @@
-"""Trained snapshots on disk: write, verify, list, promote, roll back, map into memory; knows nothing of training."""
+"""Trained snapshots on disk: write, verify, list, promote, roll back, map; knows nothing of training."""
 
-from service.models.errors import ModelError
+from service.models.errors import ModelError, NoModel
 from service.models.manifest import FORMAT_VERSION, ManifestSummary
 from service.models.store import ModelStore
 
-__all__ = ["FORMAT_VERSION", "ManifestSummary", "ModelError", "ModelStore"]
+__all__ = ["FORMAT_VERSION", "ManifestSummary", "ModelError", "ModelStore", "NoModel"]

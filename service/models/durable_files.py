@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from service.models.errors import ModelError
 
-# Promoting verifies a snapshot first, about a second for a very large one; a healthy peer is done long before.
+# Promoting verifies a snapshot first, a second at most even for a large one; a healthy peer is
+# done long before.
 LONGEST_LOCK_WAIT_SECONDS = 10.0
 _LOCK_POLL_SECONDS = 0.02
 

@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.failure import Failure
 
-class ModelError(Exception):
+
+class ModelError(Failure):
     """One line that names the file, what is wrong with it, and where it helps what to do."""
+
+
+class NoModel(ModelError):
+    """No snapshot has been promoted yet: nothing is broken, something is still to come."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The manifest of a snapshot: what it holds and where it came from; knows nothing of directories of snapshots."""
+"""The manifest of a snapshot: what it holds and where it came from; knows nothing of other snapshots."""
 
 import hashlib
 import json
@@ -92,9 +92,8 @@ def read(directory: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelError(f'{path}: is not the manifest of a model (its "format" is not "{FORMAT}")')
     if manifest.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{path}: has format version {manifest.get('format_version')!r}, this program reads {FORMAT_VERSION}"
-        )
+        found = manifest.get("format_version")
+        raise ModelError(f"{path}: has format version {found!r}, this program reads {FORMAT_VERSION}")
     version = manifest.pop("version", None)
     try:
         digest = _digest(manifest)

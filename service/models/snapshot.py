@@ -1,7 +1,6 @@
 """One snapshot's arrays, written and mapped back after verification; knows nothing of which one is in use."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def write(
 def read(directory: Path) -> ItemModel:
     """Verify a snapshot and map its arrays, read-only.
 
-    Costs one pass over the bytes for SHA-256 (about 0.1 s for 50 MB) and one for the ranges. Raises ModelError.
+    Raises ModelError. Costs a pass over the bytes for SHA-256, about 0.1 s for 50 MB, and one for the ranges.
     """
     manifest = manifests.read(directory)
     arrays = {name: _read_array(directory / f"{name}.npy", manifest["arrays"][name]) for name in ARRAY_TYPES}
@@ -73,7 +72,7 @@ def read(directory: Path) -> ItemModel:
 
 def _read_array(path: Path, described: Mapping[str, Any]) -> NDArray:
     with file_errors(path):
-        size = os.stat(path).st_size
+        size = path.stat().st_size
         if size != described["bytes"]:
             raise ModelError(f"{path}: has {size} bytes, its manifest says {described['bytes']}")
         if _sha256(path) != described["sha256"]:

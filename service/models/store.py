@@ -1,8 +1,8 @@
-"""The directory of snapshots and the pointer to the one in use; knows nothing of how models are made or served.
+"""The directory of snapshots and the pointer to the one in use; knows nothing of training or serving.
 
-Layout: `<directory>/<version>/manifest.json` and one .npy file an array; the pointer `current` holds the version
-in use on its first line and the ones in use before it, latest first, on the next. Names with a leading dot are
-work in progress and the lock.
+Layout: `<directory>/<version>/manifest.json` and one .npy file an array; the pointer `current` holds the
+version in use on its first line and the ones in use before it, latest first, on the next. Names with a
+leading dot are work in progress and the lock.
 """
 
 import errno
@@ -18,7 +18,7 @@ from service.domain.model import ItemModel
 from service.models import manifest as manifests
 from service.models import snapshot
 from service.models.durable_files import replace_text, sole_writer, sync_directory
-from service.models.errors import ModelError, file_errors
+from service.models.errors import ModelError, NoModel, file_errors
 from service.models.manifest import VERSION_PATTERN, ManifestSummary
 
 POINTER = "current"
@@ -32,7 +32,7 @@ Versions = list[str]  # inside the class `list` is its method
 
 
 class ModelStore:
-    """Snapshots under one directory, safe for several processes; every failure is a ModelError of one line."""
+    """Snapshots under one directory, safe for several processes; all failures are ModelErrors of one line."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory)
@@ -47,7 +47,9 @@ class ModelStore:
             written = self.directory / f"{_SAVING}{secrets.token_hex(8)}"
             written.mkdir()
             try:
-                version = snapshot.write(written, model, settings=settings, data_digest=data_digest)["version"]
+                version = snapshot.write(written, model, settings=settings, data_digest=data_digest)[
+                    "version"
+                ]
                 try:
                     written.rename(self.directory / version)
                 except OSError as error:
@@ -71,13 +73,13 @@ class ModelStore:
         """Return the version in use; refuse when there is none."""
         promoted = self._promoted()
         if not promoted:
-            raise ModelError(f"{self.directory}: has no current model; train one: recommendations train")
+            raise NoModel(f"{self.directory}: has no current model; train one: recommendations train")
         if not (self.directory / promoted[0]).is_dir():
             raise ModelError(f"{self.directory / POINTER}: names version {promoted[0]}, which is not there")
         return promoted[0]
 
     def list(self) -> list[ManifestSummary]:
-        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not verified."""
+        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not read."""
         current = self._promoted()[:1]
         return [
             manifests.summarise(self.directory / version, is_current=[version] == current)

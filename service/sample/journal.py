@@ -1,9 +1,8 @@
-"""Turns the books that made-up readers take up into what a shop sees of it: types, times and ratings; knows nothing
-of why a book was taken up.
+"""Turns the books that made-up readers take up into what a shop sees of it; knows nothing of why they did.
 
-Each book leaves one of `PATHS`, from a mere look to a rating; a book that is more to the reader's taste tends to leave
-more. Readers join all through the two years and are evenly active from then on; a step that would fall after the
-end is not in the log yet. Ratings follow liking, the book's own quality and the day's mood.
+Each book leaves one of `PATHS`, from a mere look to a rating; one that is more to the reader's taste tends to
+leave more. Readers join all through the two years and are evenly active from then on; a step that would fall
+after the end is not in the log yet. Ratings follow liking, the book's own quality and the day's mood.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,8 +56,8 @@ def write_journal(
 ) -> Iterator[Interaction]:
     """Yield the interactions of all readers by time.
 
-    `liking`, `chosen` and `order` are readers x books: how much a book is liked, whether it is taken up, and its
-    place in the reader's time, ascending. Reader ids are row numbers from 1.
+    `liking`, `chosen` and `order` are readers x books: how much a book is liked, whether it is taken up, and
+    its place in the reader's time, ascending. Reader ids are row numbers from 1.
     """
     readers, places = np.nonzero(chosen)
     by_time = np.lexsort((order[readers, places], readers))

@@ -3,6 +3,7 @@
 import itertools
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
@@ -12,6 +13,7 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
 
 from service.domain.errors import NotFound
 from service.domain.recommender import Query, Recommender, Strategy, Suggestion
+from service.handler_threads import on_pool
 from service.ledger import Ledger
 from service.metrics import ServiceMetrics
 from service.servicers.checking import MOST_CATEGORIES, Check
@@ -41,10 +43,12 @@ class RecommendationServicer(GeneratedServicer):
         pages: Pages,
         metrics: ServiceMetrics,
         now: Callable[[], int],
+        streams: ThreadPoolExecutor,
     ) -> None:
-        """Serve; `now` tells the time in microseconds since 1970 UTC."""
+        """Serve; `now` tells the time in µs since 1970 UTC, `streams` has the threads of streams."""
         self._recommender, self._ledger, self._pages = recommender, ledger, pages
         self._metrics, self._now = metrics, now
+        self.RecommendMany = on_pool(self._recommend_many, streams)  # type: ignore[method-assign]
         # Ids of answers: a random part for this process, a count within it.
         self._process = secrets.token_hex(6)
         self._count = itertools.count(1)
@@ -52,7 +56,7 @@ class RecommendationServicer(GeneratedServicer):
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         return self._recommend(request)
 
-    def RecommendMany(  # noqa: N802
+    def _recommend_many(
         self, requests: Iterable[pb.RecommendManyRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.RecommendManyResponse]:
         for each in requests:

@@ -3,6 +3,6 @@
 from service.storage.bulk import Bulk, InteractionRow
 from service.storage.database import Database
 from service.storage.errors import StorageError
-from service.storage.migration import migrate
+from service.storage.migrating import migrate
 
 __all__ = ["Bulk", "Database", "InteractionRow", "StorageError", "migrate"]

@@ -4,7 +4,6 @@ The migrations hold the same tables step by step, frozen; a test compares the tw
 """
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Column,
     Float,
@@ -31,14 +30,14 @@ books = Table(
     metadata,
     Column("id", _row_number, primary_key=True, autoincrement=False),
     Column("title", Text, nullable=False),
-    # Lists are read and written whole, with their book, and never searched in.
-    Column("authors", JSON, nullable=False),
+    # Lists are JSON: read and written whole, with their book, and never searched in.
+    Column("authors", Text, nullable=False),
     Column("year", Integer, nullable=False),
     Column("language", Text, nullable=False),
     Column("series", Text, nullable=False),
     Column("series_position", Float, nullable=False),
     Column("work_id", BigInteger, nullable=False),
-    Column("categories", JSON, nullable=False),
+    Column("categories", Text, nullable=False),
 )
 
 interactions = Table(

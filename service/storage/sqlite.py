@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 from service.domain.errors import Unavailable
 from service.storage.errors import StorageError
 
-__all__ = ["BUSY_SECONDS", "engine_for", "explain", "insert", "is_unwritable", "set_cache"]
+__all__ = ["BUSY_SECONDS", "engine_for", "explain", "fold_log", "insert", "is_unwritable", "set_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _PASSING = {
 _BROKEN = {
     sqlite3.SQLITE_NOTADB: "is not a SQLite database; move it away, then restore a backup or run"
     " `recommendations migrate` for a new one",
-    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or recover what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or save what is left with `sqlite3 FILE .recover`",
 }
 
 
@@ -83,8 +83,8 @@ def engine_for(path: Path, *, create: bool) -> Engine:
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
-    # The driver's own implicit transactions are off (isolation_level): `begin` above says when they start. The
-    # pool gives a connection to one thread at a time, though not always to the one that made it.
+    # The driver's own implicit transactions are off (isolation_level): `begin` above says when they start.
+    # The pool gives a connection to one thread at a time, though not always to the one that made it.
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
@@ -107,7 +107,7 @@ def _only_lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bo
     )
 
 
-def explain(error: BaseException, path: Path) -> Exception | None:
+def explain(error: BaseException | None, path: Path) -> Exception | None:
     """Turn a driver's error into a StorageError or the domain's Unavailable; None where it is neither.
 
     The Unavailable is for callers and names nothing internal; `is_unwritable` has the operator's sentence.
@@ -122,10 +122,18 @@ def explain(error: BaseException, path: Path) -> Exception | None:
     return None
 
 
-def is_unwritable(error: BaseException) -> str | None:
+def is_unwritable(error: BaseException | None) -> str | None:
     """Say for operators what keeps a database from being used for now; None for any other error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return f"{_PASSING[code][0]} ({error})" if code in _PASSING else None
+
+
+def fold_log(connection: Connection) -> None:
+    """Move the write-ahead log into the file and empty it, unless someone still reads from it."""
+    # By the driver, because a checkpoint cannot run in a transaction and SQLAlchemy would begin one.
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def set_cache(connection: sqlite3.Connection, mebibytes: int) -> None:

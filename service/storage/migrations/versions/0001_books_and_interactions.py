@@ -14,13 +14,13 @@ def upgrade() -> None:
         "books",
         sa.Column("id", row_number, primary_key=True, autoincrement=False),
         sa.Column("title", sa.Text, nullable=False),
-        sa.Column("authors", sa.JSON, nullable=False),
+        sa.Column("authors", sa.Text, nullable=False),
         sa.Column("year", sa.Integer, nullable=False),
         sa.Column("language", sa.Text, nullable=False),
         sa.Column("series", sa.Text, nullable=False),
         sa.Column("series_position", sa.Float, nullable=False),
         sa.Column("work_id", sa.BigInteger, nullable=False),
-        sa.Column("categories", sa.JSON, nullable=False),
+        sa.Column("categories", sa.Text, nullable=False),
     )
     op.create_table(
         "interactions",

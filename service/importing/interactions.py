@@ -1,0 +1,123 @@
+"""Importing interactions: rows that keep the domain's rules about books of the catalogue; knows no format."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from service.domain.interactions import Interaction, InteractionType, interaction_violations
+from service.importing import values
+from service.importing.columns import INTERACTION_COLUMNS
+from service.importing.plain_rows import TYPES, digest, plain_rows
+from service.importing.problems import BadRow, BadValue, ImportFailed, ImportReport
+from service.importing.rules import broken_rule
+from service.importing.run import Keeper, Progress, Sorter, run
+from service.importing.sink import InteractionRow, Sink, Store
+from service.importing.sources import FORMATS, Chunk, format_of
+
+_FORMATS = tuple(each for each in FORMATS if each != "goodbooks")
+
+
+def import_interactions(
+    path: Path | str,
+    store: Store,
+    *,
+    format: str | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+    now: int | None = None,
+) -> ImportReport:
+    """Import a file of interactions, all of it or, where it is refused, nothing.
+
+    The catalogue has to hold their books. Rows whose interaction_id is stored already change nothing; a row
+    without one gets a digest of its values, so that a file can be imported again. Parameters and errors as of
+    `import_books`; `now` is the time of the import, in microseconds since 1970 UTC, by default the clock's.
+    """
+    path = Path(path)
+    layout = format_of(path, format, _FORMATS)
+    moment = time.time_ns() // 1000 if now is None else now
+    handlers = partial(_handlers, path, moment)
+    return run(path, store, layout, INTERACTION_COLUMNS, handlers, skip_bad=skip_bad, progress=progress)
+
+
+def _handlers(path: Path, now: int, sink: Sink) -> tuple[Sorter, Keeper]:
+    known = sink.book_ids()
+    if not known:
+        raise ImportFailed(f"{path}: the catalogue has no books; import books first")
+
+    def sort(chunk: Chunk) -> tuple[list[InteractionRow], list[BadRow]]:
+        plain = plain_rows(chunk.columns, known, now)
+        if plain is not None:
+            return plain, []
+        return _sorted_one_by_one(chunk, known, now)
+
+    def keep(rows: Sequence[InteractionRow]) -> tuple[int, int]:
+        stored = sink.add_interactions(rows)
+        return stored, len(rows) - stored
+
+    return sort, keep
+
+
+def _sorted_one_by_one(chunk: Chunk, known: set[int], now: int) -> tuple[list[InteractionRow], list[BadRow]]:
+    accepted, refused = [], []
+    for number, row in enumerate(zip(*chunk.columns, strict=True)):
+        try:
+            accepted.append(checked_row(row, known, now))
+        except BadValue as bad:
+            refused.append((number, bad))
+    places = chunk.places() if refused else ()
+    return accepted, [bad.at(places[number]) for number, bad in refused]
+
+
+def checked_row(row: Sequence[object], known: set[int], now: int) -> InteractionRow:
+    """Read one row of INTERACTION_COLUMNS and hold it against all rules; raises BadValue for the first."""
+    for column, value in zip(INTERACTION_COLUMNS, row, strict=True):
+        if column.required and values.is_absent(value):
+            raise BadValue(column.name, "", "is missing")
+    reader_id, book_id, kind, rating, occurred_at, interaction_id, recommendation_id = row
+    has_moment = not values.is_absent(occurred_at)
+    interaction = Interaction(
+        interaction_id=values.text("interaction_id", interaction_id),
+        reader_id=values.whole_number("reader_id", reader_id),
+        book_id=values.whole_number("book_id", book_id),
+        type=_type(kind, has_rating=not values.is_absent(rating)),
+        occurred_at=values.moment("occurred_at", occurred_at) if has_moment else now,
+        rating=None if values.is_absent(rating) else values.number("rating", rating),
+        recommendation_id=values.text("recommendation_id", recommendation_id),
+    )
+    if not interaction.interaction_id:
+        interaction = replace(interaction, interaction_id=_digest_of(interaction, has_moment))
+    for violation in interaction_violations(interaction, now):
+        raise broken_rule(violation, interaction, INTERACTION_COLUMNS, row)
+    if interaction.book_id not in known:
+        raise BadValue("book_id", values.shown(book_id), "is not in the catalogue")
+    return (
+        interaction.interaction_id,
+        interaction.reader_id,
+        interaction.book_id,
+        int(interaction.type),
+        interaction.rating,
+        interaction.occurred_at,
+        interaction.recommendation_id,
+    )
+
+
+def _type(value: object, *, has_rating: bool) -> InteractionType:
+    if values.is_absent(value):
+        return InteractionType.RATING if has_rating else InteractionType.READ
+    name = values.text("type", value)
+    if name not in TYPES:
+        raise BadValue("type", values.shown(value), f"is not one of {', '.join(InteractionType.__members__)}")
+    return InteractionType(TYPES[name])
+
+
+def _digest_of(interaction: Interaction, has_moment: bool) -> str:
+    return digest(
+        interaction.reader_id,
+        interaction.book_id,
+        int(interaction.type),
+        interaction.rating,
+        interaction.occurred_at if has_moment else None,
+        interaction.recommendation_id,
+    )

@@ -1,0 +1,78 @@
+"""JSON Lines (UTF-8, an object a line) as chunks of rows; knows nothing of what columns mean."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from service.domain.books import quoted
+from service.importing.columns import Column
+from service.importing.lines import Lines
+from service.importing.problems import BadRow
+from service.importing.sources import BYTES_A_CHUNK, ROWS_A_CHUNK, Chunk
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Chunk]:
+    """Read a JSON Lines file; raises ImportFailed where its text is not UTF-8."""
+    names = [column.name for column in columns]
+    known = frozenset(names)
+    with Lines(path) as lines:
+        numbered = enumerate(lines, start=1)
+        ended = False
+        while not ended:
+            ended = True
+            objects: list[dict[str, Any]] = []
+            numbers: list[int] = []
+            broken: list[BadRow] = []
+            enough_bytes = lines.byte_count + BYTES_A_CHUNK
+            for number, text in islice(numbered, ROWS_A_CHUNK):
+                ended = False
+                row = _parsed(text)
+                if row is not None:
+                    objects.append(row)
+                    numbers.append(number)
+                elif text.strip():
+                    broken.append(BadRow(number, "", quoted(text.strip()), "is not a JSON object"))
+                if lines.byte_count > enough_bytes:
+                    break
+            if not set().union(*objects) <= known:
+                objects, numbers, unknown = _without_unknown(objects, numbers, known)
+                broken += unknown
+            if objects or broken:
+                values = [[row.get(name) for row in objects] for name in names]
+                yield Chunk(values, partial(list, numbers), broken, lines.byte_count)
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        # A third cheaper than json.loads, which looks for blanks on both sides first.
+        row, end = _decode(text)
+        if end + 1 < len(text) and text[end:].strip(" \t\r\n"):
+            return None
+    except (
+        ValueError,
+        RecursionError,
+    ):  # ValueError: no JSON, blanks before it, a number of thousands of digits
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    return row if type(row) is dict else None
+
+
+def _without_unknown(
+    objects: list[dict[str, Any]], numbers: list[int], known: frozenset[str]
+) -> tuple[list[dict[str, Any]], list[int], list[BadRow]]:
+    kept, kept_numbers, broken = [], [], []
+    for number, row in zip(numbers, objects, strict=True):
+        if row.keys() <= known:
+            kept.append(row)
+            kept_numbers.append(number)
+        else:
+            unknown = next(name for name in row if name not in known)
+            broken.append(BadRow(number, "", quoted(unknown), "is not a known column"))
+    return kept, kept_numbers, broken

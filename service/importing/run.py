@@ -1,0 +1,55 @@
+"""One file into one transaction, chunk by chunk, bad rows refused or skipped; knows not what rows mean."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from service.importing.columns import Column
+from service.importing.problems import BadRow, ImportFailed, ImportReport
+from service.importing.sink import Sink, Store
+from service.importing.sources import Chunk, chunks_of
+
+Progress = Callable[[int, int], None]
+# Sorts a chunk's rows into those to store and those that are refused, both in the file's order.
+Sorter = Callable[[Chunk], tuple[Sequence[Any], list[BadRow]]]
+# Stores rows, maybe none; returns how many were new and how many were there already. Called by another thread,
+# one call at a time.
+Keeper = Callable[[Sequence[Any]], tuple[int, int]]
+
+
+def run(
+    path: Path,
+    store: Store,
+    layout: str,
+    columns: Sequence[Column],
+    handlers: Callable[[Sink], tuple[Sorter, Keeper]],
+    *,
+    skip_bad: bool,
+    progress: Progress | None,
+) -> ImportReport:
+    """Import a file of a known layout; nothing is stored where this raises ImportFailed or a store's error."""
+    report = ImportReport()
+    unit = "row" if layout == "parquet" else "line"
+    total_bytes = path.stat().st_size
+    with store.bulk() as sink:
+        sort, keep = handlers(sink)
+        # One chunk is stored while the next is read: the database works outside the interpreter. The thread is
+        # waited for before the transaction ends, either way.
+        with ThreadPoolExecutor(1, thread_name_prefix="import") as storing:
+            stored: Future[tuple[int, int]] | None = None
+            for chunk in chunks_of(path, layout, columns):
+                accepted, refused = sort(chunk)
+                refused = sorted([*refused, *chunk.broken], key=lambda bad: bad.place)
+                report.refuse((replace(bad, unit=unit) for bad in refused), path, skip_bad=skip_bad)
+                if stored is not None:
+                    report.count(*stored.result())
+                stored = storing.submit(keep, accepted)
+                if progress is not None:
+                    progress(chunk.done_bytes, total_bytes)
+            if stored is not None:
+                report.count(*stored.result())
+        if not report.rows:
+            raise ImportFailed(f"{path} has no rows")
+    return report

@@ -1,0 +1,30 @@
+"""What importing needs of a database; knows no database."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from service.domain.books import Book
+
+# interaction_id, reader_id, book_id, type, rating, occurred_at in microseconds since 1970 UTC, recommendation_id
+InteractionRow = tuple[str, int, int, int, float | None, int, str]
+
+
+class Sink(Protocol):
+    """One open transaction that takes rows in lots."""
+
+    def book_ids(self) -> set[int]:
+        """Return the ids of all books of the catalogue."""
+
+    def add_books(self, added: Sequence[Book], /) -> tuple[int, int]:
+        """Store books; returns how many were new and how many replaced one of the same id."""
+
+    def add_interactions(self, rows: Sequence[InteractionRow], /) -> int:
+        """Store interactions in this order; returns how many had an id that was not stored before."""
+
+
+class Store(Protocol):
+    """Where a file goes."""
+
+    def bulk(self) -> AbstractContextManager[Sink]:
+        """Open one transaction: kept when the block ends well, undone when it raises."""

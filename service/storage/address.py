@@ -1,0 +1,28 @@
+"""What a database URL names; knows nothing of what is in it."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from service.storage.errors import StorageError
+
+_FORM = "sqlite:///folder/file.db, or sqlite:////folder/file.db from the root"
+
+
+def file_of(url: str) -> Path:
+    """Return the file that a sqlite:/// URL names.
+
+    Raises StorageError for any other URL, without repeating it: it may hold a password.
+    """
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        raise StorageError(f"the database URL cannot be read; it has the form {_FORM}") from None
+    if parts.drivername != "sqlite":
+        raise StorageError(f"the database URL begins with {parts.drivername}:, not with sqlite:///")
+    if parts.host or not parts.database or parts.database.startswith((":memory:", "file:")):
+        raise StorageError(f"the database URL names no file; it has the form {_FORM}")
+    if parts.query:
+        raise StorageError("the database URL has options after a ?; none are known")
+    return Path(parts.database)

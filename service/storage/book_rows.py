@@ -1,0 +1,63 @@
+"""Books as rows of the database and back; knows nothing of connections, files or rules for books."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+from sqlalchemy import Connection, select
+
+from service.domain.books import Book
+from service.storage import sqlite
+from service.storage.schema import books
+
+_FIELDS = tuple(field.name for field in fields(Book))
+
+# Well under the 32,766 parameters that one statement may have.
+IDS_A_STATEMENT = 10_000
+# Rows fetched at a time: enough to make the fetching cheap, little enough to hold.
+_ROWS_A_FETCH = 2_000
+
+_insert = sqlite.insert(books)
+_upsert = _insert.on_conflict_do_update(
+    index_elements=[books.c.id],
+    set_={name: _insert.excluded[name] for name in _FIELDS if name != "id"},
+)
+
+
+def stored(connection: Connection) -> Iterator[Book]:
+    """Read all books by ascending id."""
+    query = select(*(books.c[name] for name in _FIELDS)).order_by(books.c.id)
+    lists: dict[str, tuple[str, ...]] = {"[]": ()}
+
+    def parsed(text: str) -> tuple[str, ...]:
+        # Shelves and authors repeat: parsing each text once halves the time, and equal lists share memory.
+        known = lists.get(text)
+        if known is None:
+            known = lists[text] = tuple(json.loads(text))
+        return known
+
+    for row in connection.execute(query, execution_options={"yield_per": _ROWS_A_FETCH}):
+        book_id, title, authors, year, language, series, position, work_id, categories = row
+        yield Book(
+            book_id, title, parsed(authors), year, language, series, position, work_id, parsed(categories)
+        )
+
+
+def upsert(connection: Connection, added: Sequence[Book]) -> tuple[int, int]:
+    """Store books, the last where an id is there twice; returns how many were new, how many replaced one."""
+    ids = list({book.id for book in added})
+    known = 0
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        chosen = select(books.c.id).where(books.c.id.in_(ids[start : start + IDS_A_STATEMENT]))
+        known += len(connection.execute(chosen).all())
+    if added:
+        connection.execute(_upsert, [_row(book) for book in added])
+    inserted = len(ids) - known
+    return inserted, len(added) - inserted
+
+
+def _row(book: Book) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(book, name) for name in _FIELDS}
+    row["authors"] = json.dumps(book.authors, ensure_ascii=False)
+    row["categories"] = json.dumps(book.categories)
+    return row

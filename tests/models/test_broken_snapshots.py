@@ -1,0 +1,236 @@
+"""Every way in which files can be wrong is refused in one line that names the file and the rule."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.models import ModelError, ModelStore
+from tests.models.made_models import DIGEST, SETTINGS, made_model
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    store = ModelStore(tmp_path / "models")
+    store.promote(store.save(made_model(), settings=SETTINGS, data_digest=DIGEST))
+    return store
+
+
+@pytest.fixture
+def snapshot(store: ModelStore) -> Path:
+    return store.directory / store.current_version()
+
+
+def refusal(action: Callable[[], object]) -> str:
+    with pytest.raises(ModelError) as raised:
+        action()
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
+def test_truncated_array_is_refused(store: ModelStore, snapshot: Path, name: str) -> None:
+    path = snapshot / f"{name}.npy"
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    assert refusal(store.load) == f"{path}: has {size - 1} bytes, its manifest says {size}"
+
+
+@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
+@pytest.mark.parametrize("place", [8, -1])
+def test_flipped_bit_in_an_array_is_refused(store: ModelStore, snapshot: Path, name: str, place: int) -> None:
+    path = snapshot / f"{name}.npy"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert refusal(store.load).startswith(f"{path}: was altered after it was written")
+
+
+def test_flipped_bit_in_the_manifest_is_refused(store: ModelStore, snapshot: Path) -> None:
+    path = snapshot / "manifest.json"
+    path.write_text(path.read_text().replace('"reader_count": 7', '"reader_count": 6'))
+    assert refusal(store.load).startswith(f"{path}: was altered after it was written")
+    listed = store.list()
+    assert len(listed) == 1
+    assert listed[0].problem.startswith(f"{path}: was altered")
+
+
+def test_manifest_of_another_format_version_is_refused(store: ModelStore, snapshot: Path) -> None:
+    path = snapshot / "manifest.json"
+    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
+    assert refusal(store.load) == f"{path}: has format version 2, this program reads 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "is not the manifest of a model"),
+        (b'{"name": "another program"}', "is not the manifest of a model"),
+        (
+            b'{"format": "recommendations item model", "format_version": 1, "version": 5, "x": NaN}',
+            "was altered",
+        ),
+        (b" " * (1 << 20) + b"{}", "is larger than 1048576 bytes"),
+    ],
+    ids=["empty", "half", "binary", "nested", "list", "foreign", "NaN", "huge"],
+)
+def test_a_file_that_is_no_manifest_is_refused(
+    store: ModelStore, snapshot: Path, content: bytes, rule: str
+) -> None:
+    path = snapshot / "manifest.json"
+    path.write_bytes(content)
+    assert refusal(store.load).startswith(f"{path}: {rule}")
+    assert rule in store.list()[0].problem
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.npy"])
+def test_missing_file_is_refused(store: ModelStore, snapshot: Path, name: str) -> None:
+    (snapshot / name).unlink()
+    assert refusal(store.load) == f"{snapshot / name}: no such file or directory"
+
+
+def test_snapshot_under_the_name_of_another_version_is_refused(store: ModelStore, snapshot: Path) -> None:
+    other = snapshot.with_name("20200101-000000-00000000")
+    shutil.copytree(snapshot, other)
+    message = refusal(lambda: store.load(other.name))
+    assert message == f"{other}/manifest.json: is of version {snapshot.name}, not {other.name}"
+
+
+def forged(snapshot: Path, name: str, array: np.ndarray, **options: bool) -> str:
+    """Replace an array and make every digest agree, as someone would who knows the format."""
+    path = snapshot / f"{name}.npy"
+    np.save(path, array, **options)
+    manifest = json.loads((snapshot / "manifest.json").read_text())
+    time_of_training = manifest.pop("version")[:-9]
+    manifest["arrays"][name]["bytes"] = path.stat().st_size
+    manifest["arrays"][name]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    version = f"{time_of_training}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    (snapshot / "manifest.json").write_text(json.dumps(manifest | {"version": version}))
+    snapshot.rename(snapshot.with_name(version))
+    return version
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "rule"),
+    [
+        ("indices", lambda old: old + 1000, "names a position outside 0 to 39"),
+        ("indptr", lambda old: old[::-1].copy(), "does not run from 0"),
+        ("weights", lambda old: old * np.float32(np.nan), "negative or not finite"),
+        ("weights", lambda old: old.astype(np.float64), "holds <f8"),
+        ("weights", lambda old: old.astype(">f4"), "holds >f4"),
+        ("weights", lambda old: old[:-1], "not <f4"),
+        ("weights", lambda old: old[None, :], "not <f4"),
+        ("book_ids", lambda old: old[::-1].copy(), "not strictly ascending"),
+        ("book_ids", lambda old: old.astype(object), "is not a NumPy array file"),
+    ],
+)
+def test_arrays_that_break_a_rule_are_refused_though_all_digests_agree(
+    store: ModelStore, snapshot: Path, name: str, change: Callable[[np.ndarray], np.ndarray], rule: str
+) -> None:
+    version = forged(snapshot, name, change(np.load(snapshot / f"{name}.npy")), allow_pickle=True)
+    message = refusal(lambda: store.load(version))
+    assert message.startswith(f"{store.directory / version / name}.npy: ")
+    assert rule in message
+
+
+def test_missing_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    missing = ModelStore(tmp_path / "nowhere")
+    actions = (
+        missing.load,
+        missing.list,
+        missing.current_version,
+        missing.rollback,
+        lambda: missing.prune(1),
+    )
+    for action in actions:
+        assert refusal(action) == (
+            f"{tmp_path / 'nowhere'}: is not a directory of models; train one: recommendations train"
+        )
+
+
+def test_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    store = ModelStore(tmp_path / "models")
+    assert "is not a directory of models" in refusal(store.load)
+    message = refusal(lambda: store.save(made_model(), settings={}, data_digest=DIGEST))
+    assert message == f"{tmp_path / 'models'}: file exists"
+
+
+def test_pointer_to_a_version_that_is_gone_is_refused(store: ModelStore, snapshot: Path) -> None:
+    shutil.rmtree(snapshot)
+    assert refusal(store.load) == (
+        f"{store.directory}/current: names version {snapshot.name}, which is not there"
+    )
+    assert store.list() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"latest", b"../../etc", b"\xff\x00" * 500])
+def test_pointer_that_names_no_version_is_refused(store: ModelStore, content: bytes) -> None:
+    (store.directory / "current").write_bytes(content)
+    message = refusal(store.load)
+    assert message.startswith(f"{store.directory}/current: ")
+    assert message.endswith("is not the version of a model")
+    assert len(message) < 300 + len(str(store.directory))
+
+
+def test_unknown_version_is_refused(store: ModelStore) -> None:
+    message = refusal(lambda: store.promote("20200101-000000-00000000"))
+    assert "20200101-000000-00000000: does not exist; `recommendations models list`" in message
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Give up root for the block: root may read and write everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def visible_store() -> Iterator[ModelStore]:
+    """A store that other users can reach, which pytest's own directories are not."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        store = ModelStore(Path(directory) / "models")
+        store.promote(store.save(made_model(), settings=SETTINGS, data_digest=DIGEST))
+        yield store
+
+
+@pytest.mark.parametrize("name", ["current", "weights.npy", "manifest.json"])
+def test_file_that_may_not_be_read_is_named(visible_store: ModelStore, name: str) -> None:
+    directory = visible_store.directory
+    path = (directory if name == "current" else directory / visible_store.current_version()) / name
+    path.chmod(0)
+    with without_privileges():
+        message = refusal(visible_store.load)
+    assert message == f"{path}: permission denied"
+
+
+def test_directory_that_may_not_be_written_is_named(visible_store: ModelStore) -> None:
+    directory = visible_store.directory
+    directory.chmod(0o555)
+    with without_privileges():
+        message = refusal(lambda: visible_store.save(made_model(), settings={}, data_digest=DIGEST))
+    directory.chmod(0o755)
+    assert message.startswith(f"{directory}/.saving-")
+    assert message.endswith(": permission denied")

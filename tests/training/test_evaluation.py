@@ -1,0 +1,129 @@
+"""Figures of quality: what is ranked, what counts as found, and the arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+
+from service.domain.interactions import InteractionLog, InteractionType, preference_weights
+from service.domain.model import ItemModel
+from service.training import COLUMNS, TrainingError, evaluate, popularity_alone, split, train
+from service.training.evaluation import PLACES, recommend
+from tests.training.made_logs import log_of, random_log
+
+
+def ranking_by_loops(model: ItemModel, log: InteractionLog, reader_id: int) -> list[int]:
+    """Rank for one reader: the sum of preference times weight over the history, then popular books."""
+    ids = model.book_ids.tolist()
+    log = log.by_time()
+    history: dict[int, np.float32] = {}
+    for reader, book, preference in zip(
+        log.reader_ids, log.book_ids, preference_weights(log.types, log.ratings), strict=True
+    ):
+        if reader == reader_id and book in ids:
+            strongest = max(preference, history.pop(book, np.float32(0)))
+            history[book] = strongest  # the last interaction decides the order
+    scores = dict.fromkeys(ids, np.float32(0))
+    for book, preference in history.items():
+        row = ids.index(book)
+        for place in range(model.indptr[row], model.indptr[row + 1]):
+            scores[ids[model.indices[place]]] += preference * model.weights[place]
+    popularity = dict(zip(ids, model.popularity.tolist(), strict=True))
+    new = [book for book in ids if book not in history]
+    # Popularity orders only what the history does not speak for.
+    return sorted(new, key=lambda book: (-scores[book], -popularity[book] if not scores[book] else 0.0, book))
+
+
+def test_rankings_are_those_of_a_naive_loop() -> None:
+    log, book_ids = random_log(interactions=500)
+    model = train(log, book_ids[:35])  # some books of the log are gone
+    reader_ids = np.append(np.unique(log.reader_ids), 42)  # and 42 was never seen
+    found = recommend(model, log, reader_ids)
+    for reader_id, positions in zip(reader_ids.tolist(), found, strict=True):
+        expected = ranking_by_loops(model, log, reader_id)[:PLACES]
+        assert model.book_ids[positions[positions >= 0]].tolist() == expected
+
+
+def test_figures_are_those_of_a_naive_loop() -> None:
+    log, book_ids = random_log(books=60)
+    left, held_out = split(log)
+    model = train(left, book_ids)
+    recalls, gains, hits, shown = [], [], [], set()
+    preferences = preference_weights(held_out.types, held_out.ratings)
+    for reader_id in np.unique(held_out.reader_ids).tolist():
+        mine = (held_out.reader_ids == reader_id) & (preferences > 0)
+        wanted = set(held_out.book_ids[mine].tolist())
+        if not wanted:
+            continue
+        best = ranking_by_loops(model, left, reader_id)[:PLACES]
+        found = [place for place, book in enumerate(best) if book in wanted]
+        ideal = sum(1 / math.log2(place + 2) for place in range(min(PLACES, len(wanted))))
+        recalls.append(len(found) / len(wanted))
+        gains.append(sum(1 / math.log2(place + 2) for place in found) / ideal)
+        hits.append(bool(found))
+        shown |= set(best)
+    result = evaluate(model, left, held_out)
+    assert result.reader_count == len(recalls)
+    assert result.recall == pytest.approx(np.mean(recalls))
+    assert result.ndcg == pytest.approx(np.mean(gains))
+    assert result.hit_rate == pytest.approx(np.mean(hits))
+    assert result.coverage == pytest.approx(len(shown) / len(book_ids))
+    assert result.recall_standard_error == pytest.approx(np.std(recalls) / math.sqrt(len(recalls)))
+    assert result.ndcg_standard_error == pytest.approx(np.std(gains) / math.sqrt(len(gains)))
+    row = ("item-neighbours", result.recall, result.ndcg, result.hit_rate, result.coverage)
+    assert result.row() == row
+    assert len(COLUMNS) == len(row)
+
+
+def test_a_perfect_ranking_scores_1() -> None:
+    left = log_of([(1, 1), (2, 1), (2, 2)])
+    result = evaluate(train(left, np.array([1, 2])), left, log_of([(1, 2)]))
+    assert (result.recall, result.ndcg, result.hit_rate) == (1.0, 1.0, 1.0)
+    assert result.coverage == 0.5
+
+
+def test_the_baseline_ranks_what_is_not_in_the_history_by_popularity() -> None:
+    left = log_of([(1, 3), (2, 2), (2, 3), (3, 3), (4, 1), (4, 2), (5, 3), (5, 2)])
+    model = popularity_alone(train(left, np.array([1, 2, 3])))
+    found = recommend(model, left, np.array([1, 4, 99]), places=3)
+    assert model.book_ids[found[0, :2]].tolist() == [2, 1]
+    assert model.book_ids[found[1, :1]].tolist() == [3]
+    assert model.book_ids[found[2]].tolist() == [3, 2, 1]
+    assert found.tolist()[0][2] == found.tolist()[1][1] == -1
+
+
+def test_viewed_books_are_not_ranked_again() -> None:
+    left = log_of([(1, 1), (1, 2, InteractionType.VIEW), (2, 1), (2, 2), (2, 3)])
+    model = train(left, np.array([1, 2, 3]))
+    assert recommend(model, left, np.array([1])).tolist()[0][:2] == [2, -1]
+
+
+def test_disliked_known_and_unknown_books_are_not_looked_for() -> None:
+    left = log_of([(1, 1), (2, 1), (2, 2), (3, 3)])
+    model = train(left, np.array([1, 2, 3]))
+    held_out = log_of([(1, 2), (1, 1), (1, 3, InteractionType.RATING, 1.0), (1, 777), (2, 1), (3, 2, 5, 1.0)])
+    result = evaluate(model, left, held_out)
+    assert (result.reader_count, result.recall) == (1, 1.0)
+
+
+def test_readers_never_trained_on_are_judged_by_popularity() -> None:
+    left = log_of([(1, 1), (2, 1), (2, 2)])
+    result = evaluate(train(left, np.array([1, 2])), left, log_of([(77, 1), (78, 2), (0, 1)]))
+    assert (result.reader_count, result.recall) == (3, 1.0)
+
+
+def test_nothing_to_look_for_is_said() -> None:
+    left = log_of([(1, 1)])
+    model = train(left, np.array([1]))
+    for held_out in (log_of([]), log_of([(1, 1)]), log_of([(1, 999)])):
+        with pytest.raises(TrainingError, match="held-out interactions: none is with a book that is new"):
+            evaluate(model, left, held_out)
+
+
+def test_a_choice_of_readers_is_the_same_each_time_and_follows_the_seed() -> None:
+    log, book_ids = random_log()
+    left, held_out = split(log)
+    model = train(left, book_ids)
+    results = [evaluate(model, left, held_out, largest_reader_count=20, seed=seed) for seed in (1, 1, 2)]
+    assert results[0] == results[1] != results[2]
+    assert [each.reader_count for each in results] == [20, 20, 20]
