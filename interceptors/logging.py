@@ -65,13 +65,15 @@ class AccessLog(Interceptor):
     def _log(self, call: Call, about: str, started: float, code: grpc.StatusCode) -> None:
         duration_ms = (time.perf_counter() - started) * 1000
         failed = code is not grpc.StatusCode.OK
+        # Looked up for failures alone: hashing an enum member runs Python code.
+        name = GO_NAMES.get(code, "Unknown") if failed else "OK"
         level = _LEVELS.get(code, "info") if failed else "info"
         peer, trace_id = call.identity, call.trace_id
         identity = quoted(peer.name) if peer is not None and peer.authenticated else "null"
         trace = f'"{trace_id}"' if trace_id else "null"
         failure = self._failure(call) if failed else ""
         line = (
-            f'{{"time":"{self._now()}","level":"{level}",{about}{GO_NAMES.get(code, "Unknown")}",'
+            f'{{"time":"{self._now()}","level":"{level}",{about}{name}",'
             f'"duration_ms":{duration_ms:.3f},"peer":{quoted(call.context.peer())},"identity":{identity},'
             f'"request_id":"{call.request_id}","trace_id":{trace}{failure}}}\n'
         )

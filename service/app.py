@@ -44,7 +44,7 @@ from service.channel import server_options
 from service.conditions import NOT_DRAINING, Conditions
 from service.domain.recommender import Recommender
 from service.failure import Failure
-from service.handler_threads import HandlerThreads
+from service.handler_threads import HandlerThreads, WriterThreads, on_pool
 from service.health import HealthService
 from service.ledger import Ledger
 from service.metrics import ServiceMetrics, ShopCollector
@@ -69,8 +69,11 @@ _CONTRACTS = (
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
 _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in (V1ALPHA, V1))
+_WRITES = frozenset({"RecordInteractions", "ForgetReader", "UpsertBooks", "DeleteBooks"})
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
+# One change is stored at a time; a second thread reads and checks the next batch meanwhile.
+_WRITER_THREADS = 2
 _SHORTEST_KEY_BYTES = 32
 
 
@@ -132,12 +135,14 @@ class App:
 
         # The handlers' threads outlive the server, which is stopped first.
         handlers = stack.enter_context(HandlerThreads(settings.handler_threads))
+        writers = WriterThreads(_WRITER_THREADS, "writer")
+        stack.callback(writers.shutdown, cancel_futures=True)
         streams = ThreadPoolExecutor(settings.stream_threads + _SPARE_STREAM_THREADS, "stream")
         stack.callback(streams.shutdown, wait=False, cancel_futures=True)
         self._health = stack.enter_context(HealthService(self.conditions))
         self._server = grpc.server(
             handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
-            interceptors=[self._chain(stack, policy, handlers)],
+            interceptors=[self._chain(stack, policy, lambda: handlers.waiting + writers.waiting)],
             options=server_options(settings),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
@@ -145,15 +150,18 @@ class App:
         recommendation = RecommendationServicer(
             self.recommender, ledger, pages, ServiceMetrics(registry), self._now, streams
         )
+        catalogue = CatalogueServicer(self.recommender, ledger, pages)
+        # A database that is locked for minutes, by an import perhaps, must not take the answers' threads.
+        for servicer in (recommendation, catalogue):
+            for method in _WRITES.intersection(dir(servicer)):
+                setattr(servicer, method, on_pool(getattr(servicer, method), writers))
         recommendations_pb2_grpc.add_RecommendationsServicer_to_server(
             TutorialServicer(self.recommender), self._server
         )
         recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
             recommendation, self._server
         )
-        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(
-            CatalogueServicer(self.recommender, ledger, pages), self._server
-        )
+        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, self._server)
         self._health.add_to(self._server)
         add_reflection(self._server, [contract.full_name for contract in _CONTRACTS], streams)
         self.port = self._listen(settings.host, settings.port, "PORT", credentials)
@@ -164,7 +172,7 @@ class App:
         self._server.start()
         self.conditions.set(SERVING, True)
 
-    def _chain(self, stack: ExitStack, policy: Policy, handlers: HandlerThreads) -> Chain:
+    def _chain(self, stack: ExitStack, policy: Policy, waiting: Callable[[], int]) -> Chain:
         settings = self.settings
         refused = Counter(
             "recommendations_refused_calls", "Calls refused by a limit.", ["limit"], registry=self.registry
@@ -176,7 +184,7 @@ class App:
             settings.rate_burst,
             settings.max_in_flight,
             max_streams=settings.stream_threads,
-            waiting=lambda: handlers.waiting,
+            waiting=waiting,
             on_refused=lambda limit: refused.labels(limit).inc(),
         )
         methods = [method for contract in _CONTRACTS for method in methods_of(contract)]

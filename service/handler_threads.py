@@ -24,6 +24,18 @@ def on_pool(
     return behave
 
 
+class WriterThreads(ThreadPoolExecutor):
+    """Threads for calls that wait for a disk or a lock, so that no others wait behind them.
+
+    Beside its own pool grpc.server takes only a ThreadPoolExecutor; next to a write its cost is nothing.
+    """
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a thread."""
+        return self._work_queue.qsize()
+
+
 class HandlerThreads:
     """A fixed number of threads that take work in order; a context manager that ends them.
 

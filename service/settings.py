@@ -66,8 +66,10 @@ class Settings(BaseModel):
     )
 
     # Bounds
-    # Handlers wait for I/O in writes alone: a few more threads than cores keep those from queueing reads.
-    handler_threads: int = Field(4, ge=1, le=64, description="threads that answer unary calls")
+    # Answers wait for no I/O (changes have threads of their own): a few more than cores are plenty.
+    handler_threads: int = Field(
+        4, ge=1, le=64, description="threads that answer unary calls; changes have two more"
+    )
     stream_threads: int = Field(
         8, ge=1, le=256, description="streams open at once (RecommendMany, reflection)"
     )
@@ -115,6 +117,15 @@ class Settings(BaseModel):
         0.01, ge=0, le=1, description="part of the calls without a sampled parent that are traced"
     )
 
+    @field_validator(
+        "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "roles_file", "models_directory"
+    )
+    @classmethod
+    def _path_is_named(cls, value: Path) -> Path:
+        if value == Path():
+            raise ValueError("must name a file or folder")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _database_is_sqlite(cls, value: str) -> str:
@@ -142,8 +153,9 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         ports = [port for port in (self.port, self.plaintext_port, self.admin_port) if port]
-        if len(set(ports)) < len(ports):
-            raise ValueError("port, plaintext_port and admin_port must differ")
+        for port in ports:
+            if ports.count(port) > 1:
+                raise ValueError(f"{port} is given to more than one; they must differ")
         return self
 
     @classmethod
@@ -154,7 +166,8 @@ class Settings(BaseModel):
         for key, value in given.items():
             name = key.removeprefix(PREFIX).lower()
             if key != variable(name) or name not in cls.model_fields:
-                mistakes.append(f"{key}: is not a setting of this service")
+                shown = key if key.isprintable() else ascii(key)
+                mistakes.append(f"{shown}: is not a setting of this service")
             else:
                 values[name] = None if value == "" and name in _OPTIONAL else value
         try:
@@ -168,7 +181,10 @@ class Settings(BaseModel):
     def describe(self) -> dict[str, str]:
         """Return every setting by its variable's name, passwords in URLs left out."""
         shown = ((variable(name), getattr(self, name)) for name in type(self).model_fields)
-        return {key: "" if value is None else _redacted(str(value)) for key, value in shown}
+        return {
+            key: "" if value is None else re.sub(r"(?<=://)[^/?#]*@", "***@", str(value))
+            for key, value in shown
+        }
 
 
 _OPTIONAL = {name for name, field in Settings.model_fields.items() if field.default is None}
@@ -179,14 +195,11 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _redacted(value: str) -> str:
-    return re.sub(r"//[^@/]*@", "//***@", value)
-
-
 def _mistake(error: ErrorDetails) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     place = error["loc"]
     if not place:
         return f"{PREFIX}PORT, {PREFIX}PLAINTEXT_PORT, {PREFIX}ADMIN_PORT: {message}"
-    value = _redacted(str(error["input"]))[:80]
+    # What a password looks like in a value that is not even a URL nobody knows: all before the last @ goes.
+    value = re.sub(r"^(\w+://)?.*@", r"\1***@", str(error["input"]), flags=re.DOTALL)[:80]
     return f"{variable(str(place[0]))}={value!r}: {message[:1].lower()}{message[1:]}"

@@ -1,12 +1,15 @@
 """The command line: the one place that touches argv, signals, the terminal and exit codes."""
 
 import importlib
+import logging
 import os
 import sys
+from typing import NoReturn
 
 import click
 
-from service.cli.console import FAILED, MISCONFIGURED, complain
+from service.cli.console import FAILED, INTERRUPTED, MISCONFIGURED, MISUSED, complain
+from service.domain.errors import DomainError
 from service.failure import Failure
 from service.settings import SettingsError
 
@@ -53,24 +56,32 @@ def command() -> None:
 
 def main() -> None:
     """Run the command that argv names; end with one line and an exit code, never with a traceback."""
+    logging.basicConfig(format="recommendations: %(message)s", level=logging.WARNING)
     try:
         command.main(standalone_mode=False, prog_name="recommendations")
+        sys.stdout.flush()
     except SettingsError as failure:
-        complain(str(failure))
-        sys.exit(MISCONFIGURED)
-    except Failure as failure:
-        complain(str(failure))
-        sys.exit(FAILED)
+        _end(str(failure), MISCONFIGURED)
+    except (Failure, DomainError) as failure:
+        _end(str(failure), FAILED)
+    except click.exceptions.NoArgsIsHelpError as question:
+        question.show()
+        sys.exit(MISUSED)
+    except click.UsageError as mistake:
+        path = mistake.ctx.command_path if mistake.ctx else "recommendations"
+        _end(f"{mistake.format_message().rstrip('.')}; see `{path} --help`", MISUSED)
     except click.ClickException as failure:
-        failure.show()
-        sys.exit(failure.exit_code)
+        _end(failure.format_message(), FAILED)
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
-        sys.exit(130)
+        _end("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except OSError as failure:
-        complain(f"{failure.filename or 'system'}: {failure.strerror or failure}")
-        sys.exit(FAILED)
+        _end(f"{failure.filename or 'system'}: {failure.strerror or failure}", FAILED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    complain(message)
+    sys.exit(code)

@@ -1,20 +1,14 @@
 """`call`: any RPC of the service from the command line, as a table or as JSON."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from service.cli.console import REFUSED, complain
+from service.cli.console import REFUSED
 
-if TYPE_CHECKING:
-    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-    from google.protobuf.message import Message
-    from rich.table import Table
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_EXAMPLE_REQUEST = '{"reader_id": 7}'
 
 
 @click.command()
@@ -22,20 +16,34 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "-d",
     "--data",
-    default="{}",
-    help="The request as JSON; @FILE reads a file, @- standard input. For streams: one JSON object a line.",
+    help="The request as JSON; @FILE reads a file, @- standard input. For streams: one JSON object a line.  "
+    "[default: an empty request]",
 )
-@click.option("--address", default="localhost:50051", show_default=True)
+@click.option(
+    "--address", default="localhost:50051", show_default=True, help="Host and port, or any gRPC target."
+)
 @click.option(
     "--cacert", type=_FILE, default="certs/dev/ca.crt", show_default=True, help="PEM CA of the server."
 )
-@click.option("--cert", type=_FILE, help="PEM certificate of the client.  [default: certs/dev/client.crt]")
-@click.option("--key", type=_FILE, help="PEM key of the client.  [default: certs/dev/client.key]")
+@click.option(
+    "--cert",
+    type=_FILE,
+    default="certs/dev/client.crt",
+    show_default=True,
+    help="PEM certificate of the client.",
+)
+@click.option(
+    "--key", type=_FILE, default="certs/dev/client.key", show_default=True, help="PEM key of the client."
+)
 @click.option("--no-client-cert", is_flag=True, help="Send no client certificate (a TLS-only service).")
 @click.option("--plaintext", is_flag=True, help="No TLS: a loopback listener.")
 @click.option("--server-name", help="Name expected in the server's certificate.  [default: the address's]")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.0001), default=10.0, show_default=True, help="Seconds."
+    "--timeout",
+    type=click.FloatRange(min=0.0001, max=86_400),
+    default=10.0,
+    show_default=True,
+    help="Seconds that the call may take; a stream as a whole.",
 )
 @click.option(
     "-H", "--metadata", multiple=True, metavar="KEY:VALUE", help="Metadata to send; repeat for more."
@@ -44,7 +52,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--list", "list_methods", is_flag=True, help="List the methods that can be called, and exit.")
 def call(
     method: str | None,
-    data: str,
+    data: str | None,
     list_methods: bool,
     as_json: bool,
     timeout: float,
@@ -63,67 +71,41 @@ def call(
     """
     import grpc
 
-    methods = _methods()
+    from service.cli import methods, replies
+
     if list_methods:
-        for descriptor in dict.fromkeys(methods.values()):
-            click.echo(f"{descriptor.containing_service.full_name}/{descriptor.name}")
+        click.echo("\n".join(methods.names()))
         return
     if method is None:
-        method, data = "Recommend", '{"reader_id": 7}' if data == "{}" else data
-    descriptor = methods.get(method.strip("/"))
-    if descriptor is None:
-        raise click.UsageError(f'"{method}" is not a method of the service; --list names them')
+        method, data = "Recommend", data or _EXAMPLE_REQUEST
+    descriptor = methods.find(method)
+    # Parsed before anything is sent: a mistake on line 9 is no reason to have asked for lines 1 to 8.
+    requests = methods.requests(descriptor, _text(data))
     sent = [_pair(entry) for entry in metadata]
     with _channel(**connection) as channel:
         try:
-            replies = _invoke(channel, descriptor, _requests(descriptor, data), timeout, sent)
-            for reply in replies:
-                _show(reply, as_json)
+            for reply in methods.invoke(channel, descriptor, requests, timeout, sent):
+                replies.show(reply, as_json)
         except grpc.RpcError as error:
-            _complain_of(error)
+            replies.complain_of(error)
             raise SystemExit(REFUSED) from None
 
 
-def _methods() -> "dict[str, MethodDescriptor]":
-    """Return every method by its whole name, and those of the v1 API by their own name too."""
-    import recommendations_pb2
-    from grpc_health.v1 import health_pb2
-    from onlinebooks.recommendations.v1 import catalogue_service_pb2, recommendation_service_pb2
-
-    found: dict[str, MethodDescriptor] = {}
-    v1 = (recommendation_service_pb2, catalogue_service_pb2)
-    for module in (*v1, recommendations_pb2, health_pb2):
-        service: ServiceDescriptor
-        for service in module.DESCRIPTOR.services_by_name.values():
-            for method in service.methods:
-                found[f"{service.full_name}/{method.name}"] = method
-                if module in v1:
-                    found[method.name] = method
-    return found
-
-
-def _requests(descriptor: "MethodDescriptor", data: str) -> "Iterator[Message]":
-    from google.protobuf import json_format
-    from google.protobuf.message_factory import GetMessageClass
-
-    text = click.open_file(data[1:]).read() if data.startswith("@") else data
-    make = GetMessageClass(descriptor.input_type)
-    lines = text.splitlines() if descriptor.client_streaming else [text]
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield json_format.Parse(line, make())
-        except json_format.ParseError as error:
-            place = f"line {number} of the data" if descriptor.client_streaming else "the data"
-            raise click.UsageError(f"{place}: {' '.join(str(error).split())}") from None
+def _text(data: str | None) -> str:
+    if data is None or not data.startswith("@"):
+        return data or ""
+    try:
+        with click.open_file(data[1:], encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{data[1:]}: not UTF-8 at byte {error.start}") from None
 
 
 def _channel(
     address: str,
     cacert: Path,
-    cert: Path | None,
-    key: Path | None,
+    cert: Path,
+    key: Path,
     no_client_cert: bool,
     plaintext: bool,
     server_name: str | None,
@@ -133,101 +115,20 @@ def _channel(
     options = [("grpc.ssl_target_name_override", server_name)] if server_name else []
     if plaintext:
         return grpc.insecure_channel(address, options)
-    if no_client_cert:
-        credentials = grpc.ssl_channel_credentials(cacert.read_bytes())
-    else:
-        cert, key = cert or Path("certs/dev/client.crt"), key or Path("certs/dev/client.key")
-        credentials = grpc.ssl_channel_credentials(cacert.read_bytes(), key.read_bytes(), cert.read_bytes())
-    return grpc.secure_channel(address, credentials, options)
-
-
-def _invoke(
-    channel: Any,
-    descriptor: "MethodDescriptor",
-    requests: "Iterator[Message]",
-    timeout: float,
-    metadata: list[tuple[str, str]],
-) -> "Iterator[Message]":
-    from google.protobuf.message_factory import GetMessageClass
-
-    arity = "_".join(
-        "stream" if streams else "unary"
-        for streams in (descriptor.client_streaming, descriptor.server_streaming)
-    )
-    path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
-    invoke = getattr(channel, arity)(
-        path,
-        request_serializer=lambda message: message.SerializeToString(),
-        response_deserializer=GetMessageClass(descriptor.output_type).FromString,
-    )
-    # Parsed before anything is sent: a mistake on line 9 is no reason to have asked for lines 1 to 8.
-    parsed = list(requests)
-    reply = invoke(
-        iter(parsed) if descriptor.client_streaming else parsed[0], timeout=timeout, metadata=metadata
-    )
-    yield from reply if descriptor.server_streaming else [reply]
+    own = (None, None) if no_client_cert else (key.read_bytes(), cert.read_bytes())
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(cacert.read_bytes(), *own), options)
 
 
 def _pair(entry: str) -> tuple[str, str]:
     key, separator, value = entry.partition(":")
-    if not separator:
+    key, value = key.strip().lower(), value.strip()
+    if not separator or not key:
         raise click.UsageError(f'--metadata "{entry}" is not KEY:VALUE')
-    return key.strip().lower(), value.strip()
-
-
-def _show(reply: "Message", as_json: bool) -> None:
-    from google.protobuf import json_format
-
-    fields = json_format.MessageToDict(reply, preserving_proto_field_name=True)
-    books = getattr(reply, "books", None)
-    if as_json or not books or not hasattr(books[0], "reason"):
-        click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    console = Console()
-    console.print(_table(books))
-    fields.pop("books")
-    console.print(
-        "  ".join(f"{name}={value}" for name, value in fields.items()), highlight=False, markup=False
-    )
-
-
-def _table(books: Any) -> "Table":
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table()
-    for column in ("#", "book", "title", "authors", "score", "reason"):
-        table.add_column(column, justify="right" if column in ("#", "book", "score") else "left")
-    for place, book in enumerate(books, start=1):
-        reason = book.reason
-        if reason.because_book_id:
-            title = reason.because_title or f"book {reason.because_book_id}"
-            why = f"because you read {title} ({reason.share:.0%})"
-        else:
-            why = f"popular in {reason.category}" if reason.category else "popular"
-        cells = (str(place), str(book.book_id), book.title, ", ".join(book.authors), f"{book.score:.3f}", why)
-        table.add_row(*map(escape, cells))
-    return table
-
-
-def _complain_of(error: Any) -> None:
-    from grpc_status import rpc_status
-
-    complain(f"{error.code().name}: {error.details()}")
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:
-        return
-    if status is None:
-        return
-    from google.rpc import error_details_pb2
-
-    for detail in status.details:
-        request, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-        if detail.Unpack(request):
-            for violation in request.field_violations:
-                complain(f"  {violation.field}: {violation.description}")
-        elif detail.Unpack(retry):
-            complain(f"  try again in {retry.retry_delay.ToTimedelta().total_seconds():g} s")
+    # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: what else there may be, gRPC asserts on.
+    if key.endswith("-bin") or not all(each.isascii() and (each.isalnum() or each in "-_.") for each in key):
+        raise click.UsageError(
+            f'--metadata "{entry}": the key is not of letters, digits and "-_." without -bin'
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise click.UsageError(f'--metadata "{entry}": the value is not printable ASCII')
+    return key, value

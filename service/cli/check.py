@@ -4,8 +4,8 @@ import os
 
 import click
 
-from service.access import Policy
-from service.settings import Settings, variable
+from service.access import AccessError, Policy
+from service.settings import Settings, SettingsError, variable
 
 
 @click.command("check-config")
@@ -16,7 +16,10 @@ def check_config(explain: bool) -> None:
     Every mistake is listed at once. The roles file is read as well; certificates and the database are not.
     """
     settings = Settings.from_environment(os.environ)
-    Policy.load(settings.roles_file)
+    try:
+        Policy.load(settings.roles_file)
+    except AccessError as error:
+        raise SettingsError(f"{variable('roles_file')}: {error}") from error
     meanings = {variable(name): field.description for name, field in type(settings).model_fields.items()}
     for name, value in settings.describe().items():
         if explain:

@@ -3,16 +3,29 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-FAILED, MISCONFIGURED, REFUSED = 1, 3, 4
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FAILED, MISUSED, MISCONFIGURED, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
+# Tables that a program reads or a file keeps; lines that are broken in two are of no use to either.
+_WIDTH_OF_FILES = 200
 
 
 def complain(message: str) -> None:
     """Print what went wrong to standard error, each line of it after the program's name."""
     for line in message.splitlines():
         click.echo(f"recommendations: {line}", err=True)
+
+
+def wide_console() -> "Console":
+    """Return a console for tables: as wide as the terminal, and wide enough for most where there is none."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_FILES)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.console import progress
+from service.cli.console import progress, wide_console
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -154,10 +154,10 @@ def _data(settings: Settings) -> "tuple[InteractionLog, NDArray[np.int64]]":
 
 
 def _print_table(columns: "tuple[str, ...] | list[str]", rows: list[list[str]]) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns)
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escape, row))
+    wide_console().print(table)

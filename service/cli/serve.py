@@ -3,12 +3,15 @@
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from threading import Event
 
 import click
 
 from service import logs
+from service.cli.console import INTERRUPTED
 from service.settings import Settings
 
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"
@@ -17,17 +20,14 @@ _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 @click.command()
 @click.option("--hints", is_flag=True, help="When ready, print lines to try out in a second terminal.")
 def serve(hints: bool) -> None:
-    """Run the service until SIGTERM or Ctrl-C; a second signal stops it at once.
+    """Run the service until SIGTERM or Ctrl-C: it says NOT_SERVING, waits, lets calls in flight end.
+
+    A second signal ends these waits at once, a third one the process as it is.
 
     Settings come from RECOMMENDATIONS_… variables (see check-config). Logs are JSON lines on standard error.
     """
     stop, hurry = Event(), Event()
-
-    def on_signal(number: int, _frame: object) -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    _follow_signals(stop.set, hurry.set, lambda: os._exit(INTERRUPTED))
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, sys.stderr)
     # gRPC's own complaints in C++ spelling are for its developers; what an operator needs is in our log.
@@ -40,7 +40,26 @@ def serve(hints: bool) -> None:
         stop.wait()
         app.stop(hurry)
     if hurry.is_set():
-        raise SystemExit(130)
+        raise SystemExit(INTERRUPTED)
+
+
+def _follow_signals(*steps: Callable[[], object]) -> None:
+    """Take one step at each SIGTERM or SIGINT, on a thread of its own.
+
+    A Python signal handler runs when the main thread next runs Python. Measured with CPython 3.11 and
+    grpcio 1.85.1 on two busy cores: one signal in five did not wake a main thread that waited for a lock.
+    Blocked in every thread and waited for in one, none is lost; one that comes during the start counts
+    after it.
+    """
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # threads started from here on inherit it
+
+    def follow() -> None:
+        for step in steps:
+            signal.sigwait(signals)
+            step()
+
+    threading.Thread(target=follow, name="signals", daemon=True).start()
 
 
 def _hints(app: "App") -> str:  # type: ignore[name-defined] # noqa: F821 - imported late

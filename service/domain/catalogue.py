@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.books import Book
+from service.domain.books import Book, quoted
 from service.domain.errors import InvalidInput, NotFound
 
 # Every book that may be shown carries this bit, so "any category" is one more category to the kernel.
@@ -42,6 +42,8 @@ class Catalogue:
             self.category_bits[position] = self._words(
                 [_ANY, *(self._bit_of[slug] for slug in book.categories)]
             )
+        self._wanted = {slug: self._words([bit]) for slug, bit in self._bit_of.items()}
+        self._wanted_any = self._words([_ANY])
         self.ids.flags.writeable = False
         self.category_bits.flags.writeable = False
 
@@ -105,10 +107,12 @@ class Catalogue:
     def wanted(self, slugs: Sequence[str], field: str = "categories") -> NDArray[np.uint64]:
         """Return the bits of which a book must have one; raise InvalidInput for unknown slugs."""
         if not slugs:
-            return self._words([_ANY])
+            return self._wanted_any
+        if len(slugs) == 1 and slugs[0] in self._wanted:
+            return self._wanted[slugs[0]]
         unknown = [slug for slug in slugs if slug not in self._bit_of]
         if unknown:
-            raise InvalidInput.of(field, f'"{unknown[0][:64]}" is not a category of the catalogue')
+            raise InvalidInput.of(field, f"{quoted(unknown[0])} is not a category of the catalogue")
         return self._words([self._bit_of[slug] for slug in slugs])
 
     def with_books(self, books: Iterable[Book]) -> "Catalogue":

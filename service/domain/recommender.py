@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ DEEPEST_PLACE = 1000  # how far an answer can be paged through
 _NONE = np.empty(0, dtype=np.int32)
 
 
-class Strategy(Enum):
+class Strategy(StrEnum):  # of texts: hashing a member of a plain Enum runs Python code
     """How an answer came about; see the v1 contract's Strategy."""
 
     PERSONAL = "personal"
@@ -57,8 +57,7 @@ class Suggestion(NamedTuple):  # quicker to make than a frozen dataclass, and ea
     share: float = 0.0  # the part of the score that it gave, 0 to 1
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Suggestions, best first."""
 
     suggestions: list[Suggestion]
@@ -255,26 +254,26 @@ def _popular(shelves: _Shelves, categories: Sequence[str]) -> NDArray[np.int32]:
 
 
 def _suggestions(shelves: _Shelves, ranking: Ranking, page: slice) -> list[Suggestion]:
-    catalogue = shelves.catalogue
+    # Every ranked position has a book: a deleted one is in no category and so in no ranking. The book that
+    # speaks for it may be gone.
+    at = shelves.catalogue.at
     found = []
-    for place in range(page.start, min(page.stop, len(ranking.positions))):
-        position = ranking.positions[place]
-        book = catalogue.at(position)
-        assert book is not None  # a deleted book is in no category and so in no ranking
-        if place < ranking.learned:
-            source = ranking.sources[place]
-            because = catalogue.at(source)
-            found.append(
-                Suggestion(
-                    book,
-                    ranking.scores[place],
-                    int(catalogue.ids[source]),
-                    because.title if because else "",
-                    ranking.shares[place],
-                )
-            )
-        else:
-            found.append(Suggestion(book, float(shelves.counts[position])))
+    learned = slice(page.start, min(page.stop, ranking.learned))
+    for position, score, source, share in zip(
+        ranking.positions[learned],
+        ranking.scores[learned],
+        ranking.sources[learned],
+        ranking.shares[learned],
+        strict=True,
+    ):
+        book, because = at(position), at(source)
+        assert book is not None
+        because_id = because.id if because else int(shelves.catalogue.ids[source])
+        found.append(Suggestion(book, score, because_id, because.title if because else "", share))
+    for position in ranking.positions[max(page.start, ranking.learned) : page.stop]:
+        book = at(position)
+        assert book is not None
+        found.append(Suggestion(book, float(shelves.counts[position])))
     return found
 
 

@@ -27,7 +27,7 @@ def import_books(
     """Import a file of books, all of it or, where it is refused, nothing; a book of a known id is replaced.
 
     `format` is one of FORMATS, by default told by the file's ending. A bad row refuses the file, unless
-    `skip_bad` leaves such rows out and reports them. `progress` is called with the bytes done and their total.
+    `skip_bad` leaves such rows out and reports them. `progress` is called with the bytes done and in total.
     Raises ImportFailed, one line, and what the store raises.
     """
     path = Path(path)
@@ -39,7 +39,9 @@ def _handlers(sink: Sink) -> tuple[Sorter, Keeper]:
     seen: set[int] = set()
 
     def sort(chunk: Chunk) -> tuple[list[Book], list[BadRow]]:
-        accepted, refused = [], []
+        accepted: list[Book] = []
+        refused: list[BadRow] = []
+        places: Sequence[int] = ()
         rows = zip(*chunk.columns, strict=True)
         for number, row in enumerate(rows):
             try:
@@ -49,17 +51,15 @@ def _handlers(sink: Sink) -> tuple[Sorter, Keeper]:
                 seen.add(book.id)
                 accepted.append(book)
             except BadValue as bad:
-                refused.append((number, bad))
-        places = chunk.places() if refused else ()
-        return accepted, [bad.at(places[number]) for number, bad in refused]
+                places = places or chunk.places()
+                refused.append(bad.at(places[number], chunk.unit))
+        return accepted, refused
 
     return sort, sink.add_books
 
 
 def _book(row: Sequence[object]) -> Book:
-    for column, value in zip(BOOK_COLUMNS, row, strict=True):
-        if column.required and values.is_absent(value):
-            raise BadValue(column.name, "", "is missing")
+    values.require(BOOK_COLUMNS, row)
     book_id, title, authors, year, language, series, position, work_id, categories = row
     book = Book(
         id=values.whole_number("id", book_id),

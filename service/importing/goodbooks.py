@@ -1,9 +1,9 @@
 """The goodbooks-10k layout of books.csv turned into this importer's columns; knows no rules for books.
 
-Used of the file's columns: book_id as id; title without its "(Series, #n)", else original_title; that series and
-n; authors, at most 20; original_publication_year; language_code; work_id. Every book goes to the category
-"general", unless a file genres.csv stands beside it: a header of slugs, then a line of weights for every book, in
-the same order. Errors name this importer's columns.
+Used of the file's columns: book_id as id; title without its "(Series, #n)", else original_title; that series
+and n; authors, at most 20; original_publication_year; language_code; work_id. Every book goes to the category
+"general", unless a file genres.csv stands beside it: a header of slugs, then a line of weights for each book,
+in the same order. Errors name this importer's columns.
 """
 
 import csv

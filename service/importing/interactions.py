@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from service.importing.rules import broken_rule
 from service.importing.run import Keeper, Progress, Sorter, run
 from service.importing.sink import InteractionRow, Sink, Store
 from service.importing.sources import FORMATS, Chunk, format_of
+
+# Keeps the rules for ids while a row without one is checked: only a row that keeps all rules has a digest.
+_STAND_IN = "digest"
 
 _FORMATS = tuple(each for each in FORMATS if each != "goodbooks")
 
@@ -60,25 +62,26 @@ def _handlers(path: Path, now: int, sink: Sink) -> tuple[Sorter, Keeper]:
 
 
 def _sorted_one_by_one(chunk: Chunk, known: set[int], now: int) -> tuple[list[InteractionRow], list[BadRow]]:
-    accepted, refused = [], []
+    accepted: list[InteractionRow] = []
+    refused: list[BadRow] = []
+    places: Sequence[int] = ()
     for number, row in enumerate(zip(*chunk.columns, strict=True)):
         try:
             accepted.append(checked_row(row, known, now))
         except BadValue as bad:
-            refused.append((number, bad))
-    places = chunk.places() if refused else ()
-    return accepted, [bad.at(places[number]) for number, bad in refused]
+            places = places or chunk.places()
+            refused.append(bad.at(places[number], chunk.unit))
+    return accepted, refused
 
 
 def checked_row(row: Sequence[object], known: set[int], now: int) -> InteractionRow:
     """Read one row of INTERACTION_COLUMNS and hold it against all rules; raises BadValue for the first."""
-    for column, value in zip(INTERACTION_COLUMNS, row, strict=True):
-        if column.required and values.is_absent(value):
-            raise BadValue(column.name, "", "is missing")
+    values.require(INTERACTION_COLUMNS, row)
     reader_id, book_id, kind, rating, occurred_at, interaction_id, recommendation_id = row
     has_moment = not values.is_absent(occurred_at)
+    name = values.text("interaction_id", interaction_id)
     interaction = Interaction(
-        interaction_id=values.text("interaction_id", interaction_id),
+        interaction_id=name or _STAND_IN,
         reader_id=values.whole_number("reader_id", reader_id),
         book_id=values.whole_number("book_id", book_id),
         type=_type(kind, has_rating=not values.is_absent(rating)),
@@ -86,14 +89,12 @@ def checked_row(row: Sequence[object], known: set[int], now: int) -> Interaction
         rating=None if values.is_absent(rating) else values.number("rating", rating),
         recommendation_id=values.text("recommendation_id", recommendation_id),
     )
-    if not interaction.interaction_id:
-        interaction = replace(interaction, interaction_id=_digest_of(interaction, has_moment))
     for violation in interaction_violations(interaction, now):
         raise broken_rule(violation, interaction, INTERACTION_COLUMNS, row)
     if interaction.book_id not in known:
         raise BadValue("book_id", values.shown(book_id), "is not in the catalogue")
     return (
-        interaction.interaction_id,
+        name or _digest_of(interaction, has_moment),
         interaction.reader_id,
         interaction.book_id,
         int(interaction.type),

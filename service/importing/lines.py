@@ -58,8 +58,7 @@ class Lines:
             before = lines[: error.start]
             number = self._lines_before + before.count(b"\n") + 1
             place = error.start - before.rfind(b"\n")
-            raise ImportFailed(
-                f"{self._path}, line {number}: byte {place} of the line, 0x{lines[error.start]:02x}, is not UTF-8"
-            ) from None
+            byte = f"byte {place} of the line, 0x{lines[error.start]:02x}"
+            raise ImportFailed(f"{self._path}, line {number}: {byte}, is not UTF-8") from None
         self._lines_before += text.count("\n")
         return text

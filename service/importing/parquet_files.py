@@ -43,7 +43,7 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Chunk]:
                 ]
                 first = done + 1
                 done += len(batch)
-                yield Chunk(values, partial(range, first, done + 1), [], size * done // total)
+                yield Chunk(values, partial(range, first, done + 1), [], size * done // total, unit="row")
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ImportFailed(f"{path} is damaged, cut short or not Parquet: {reason}") from error

@@ -4,6 +4,7 @@ A shortcut for speed: it may accept only what `checked_row` accepts, with the sa
 two against each other.
 """
 
+import struct
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
@@ -36,6 +37,7 @@ _RATINGS: dict[object, float | None] = {
     **{str(int(stars)): stars for stars in _HALF_STEPS if stars.is_integer()},
 }
 _RATING, _READ = int(InteractionType.RATING), int(InteractionType.READ)
+_pack = struct.Struct("<qqBdq").pack
 _ABSENT: tuple[object, ...] = (None, "")
 
 
@@ -52,8 +54,14 @@ def digest(
     That chance is for ten million rows. A row without a moment has none in its digest either: the time of the
     import would make a new one of it at every import.
     """
-    row = f"{reader_id},{book_id},{kind},{rating},{occurred_at},{recommendation_id}"
-    return blake2b(row.encode(), digest_size=12).hexdigest()
+    row = _pack(
+        reader_id,
+        book_id,
+        kind,
+        0.0 if rating is None else rating,
+        -1 if occurred_at is None else occurred_at,
+    )
+    return blake2b(row + recommendation_id.encode() if recommendation_id else row, digest_size=12).hexdigest()
 
 
 def plain_rows(columns: Sequence[Sequence[Any]], known: set[int], now: int) -> list[InteractionRow] | None:

@@ -44,9 +44,9 @@ class BadValue(Exception):
         self.column, self.value, self.rule = column, value, rule
         super().__init__(column, value, rule)
 
-    def at(self, place: int) -> BadRow:
+    def at(self, place: int, unit: str) -> BadRow:
         """Name the row."""
-        return BadRow(place, self.column, self.value, self.rule)
+        return BadRow(place, self.column, self.value, self.rule, unit)
 
 
 @dataclass(slots=True)

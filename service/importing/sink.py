@@ -6,7 +6,7 @@ from typing import Protocol
 
 from service.domain.books import Book
 
-# interaction_id, reader_id, book_id, type, rating, occurred_at in microseconds since 1970 UTC, recommendation_id
+# interaction_id, reader_id, book_id, type, rating, occurred_at (microseconds since 1970), recommendation_id
 InteractionRow = tuple[str, int, int, int, float | None, int, str]
 
 

@@ -29,9 +29,7 @@ class Chunk:
     # Rows that could not be taken apart.
     broken: list[BadRow]
     done_bytes: int
-
-    def __len__(self) -> int:
-        return len(self.columns[0])
+    unit: str = "line"
 
 
 def format_of(path: Path, chosen: str | None, formats: Sequence[str]) -> str:

@@ -1,13 +1,15 @@
-"""Single values as files hold them, turned into the domain's types; knows no file and none of the domain's rules.
+"""Single values as files hold them, turned into the domain's types; knows no file and no rule of theirs.
 
 A value is a text (CSV), what JSON has, or what Parquet has; None and "" are absent. Parquet's moments arrive
 as datetimes without a zone, in UTC.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from service.domain.books import quoted
+from service.importing.columns import Column
 from service.importing.problems import BadValue
 
 # ".0": what spreadsheets and data frames make of whole numbers in a column that has gaps.
@@ -24,6 +26,13 @@ MICROSECOND = timedelta(microseconds=1)
 def is_absent(value: object) -> bool:
     """Tell whether a field is empty."""
     return value is None or value == ""
+
+
+def require(columns: Sequence[Column], row: Sequence[object]) -> None:
+    """Raise BadValue where a row has no value in a required column."""
+    for column, value in zip(columns, row, strict=True):
+        if (value is None or value == "") and column.required:
+            raise BadValue(column.name, "", "is missing")
 
 
 def whole_number(column: str, value: object) -> int:

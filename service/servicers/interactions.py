@@ -7,6 +7,7 @@ from service.domain.interactions import Interaction, InteractionType, interactio
 from service.servicers.checking import Check
 
 _MOST_INTERACTIONS = 10_000  # about a second of work and 1.5 MB
+_LARGEST_NANOS = 999_999_999  # what google.protobuf.Timestamp allows, and no parser enforces
 
 _TYPES = {
     pb.INTERACTION_TYPE_VIEW: InteractionType.VIEW,
@@ -44,6 +45,12 @@ def interactions_from_message(
             message.rating if message.HasField("rating") else None,
             message.recommendation_id,
         )
+        if not 0 <= message.occurred_at.nanos <= _LARGEST_NANOS:
+            check.refuse(
+                path + "occurred_at",
+                message.occurred_at.nanos,
+                f"nanos are not between 0 and {_LARGEST_NANOS}",
+            )
         check.violations += interaction_violations(interaction, now, path)
         if interaction.book_id > 0 and interaction.book_id not in catalogue:
             check.refuse(path + "book_id", interaction.book_id, "is not in the catalogue")

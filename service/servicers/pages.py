@@ -4,6 +4,7 @@ import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from functools import lru_cache
 from hashlib import blake2b
 
 from service.domain.errors import InvalidInput
@@ -17,14 +18,14 @@ class Pages:
     """Issues and reads page tokens; every replica that shares the key understands them."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._key = blake2b(key).digest()  # of the longest length that BLAKE2 takes, whatever was given
 
     def issue(self, following: int, query: object, basis: str = "") -> str:
         """Make the token of the page that begins at `following`.
 
         `query` is anything whose repr tells queries apart; `basis` names what the order rests on (the model).
         """
-        payload = _PAYLOAD.pack(following, _digest(repr(query)), _digest(basis))
+        payload = _PAYLOAD.pack(following, _digest(repr(query)), _basis_digest(basis))
         return urlsafe_b64encode(payload + self._signature(payload)).decode()
 
     def read(self, token: str, query: object, basis: str = "") -> int:
@@ -43,12 +44,13 @@ class Pages:
         following, query_digest, basis_digest = _PAYLOAD.unpack(payload)
         if query_digest != _digest(repr(query)):
             raise InvalidInput.of("page_token", "was issued for a request with other fields")
-        if basis_digest != _digest(basis):
+        if basis_digest != _basis_digest(basis):
             raise OutdatedPage
         return int(following)
 
     def _signature(self, payload: bytes) -> bytes:
-        return hmac.digest(self._key, payload, "sha256")[:_SIGNATURE_BYTES]
+        # Keyed BLAKE2 is a MAC (RFC 7693) at a fraction of the cost of HMAC: every answer carries a token.
+        return blake2b(payload, key=self._key, digest_size=_SIGNATURE_BYTES).digest()
 
 
 class OutdatedPage(Exception):
@@ -57,3 +59,7 @@ class OutdatedPage(Exception):
 
 def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=8).digest()
+
+
+# One model answers at a time; the one before it is asked for by the tokens it left behind.
+_basis_digest = lru_cache(4)(_digest)

@@ -12,7 +12,7 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
 )
 
 from service.domain.errors import NotFound
-from service.domain.recommender import Query, Recommender, Strategy, Suggestion
+from service.domain.recommender import Query, Recommender, Strategy
 from service.handler_threads import on_pool
 from service.ledger import Ledger
 from service.metrics import ServiceMetrics
@@ -20,6 +20,7 @@ from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message
 from service.servicers.pages import Pages
+from service.servicers.recommended_books import RecommendedBooks
 
 _MOST_RECENT_BOOKS = 100
 _MOST_EXCLUDED_BOOKS = 1000
@@ -48,6 +49,7 @@ class RecommendationServicer(GeneratedServicer):
         """Serve; `now` tells the time in µs since 1970 UTC, `streams` has the threads of streams."""
         self._recommender, self._ledger, self._pages = recommender, ledger, pages
         self._metrics, self._now = metrics, now
+        self._books = RecommendedBooks()
         self.RecommendMany = on_pool(self._recommend_many, streams)  # type: ignore[method-assign]
         # Ids of answers: a random part for this process, a count within it.
         self._process = secrets.token_hex(6)
@@ -78,11 +80,11 @@ class RecommendationServicer(GeneratedServicer):
         places = check.page_size(request.page_size)
         check.done()
         answer = self._recommender.similar(request.book_id, request.categories, places)
-        return pb.SimilarBooksResponse(
-            books=[_learned(each) for each in answer.suggestions],
-            recommendation_id=self._answer_id(),
-            model_version=answer.model_version,
+        response = pb.SimilarBooksResponse(
+            recommendation_id=self._answer_id(), model_version=answer.model_version
         )
+        response.MergeFromString(self._books.encoded(answer.suggestions))
+        return response
 
     def PopularBooks(  # noqa: N802
         self, request: pb.PopularBooksRequest, context: grpc.ServicerContext
@@ -93,13 +95,13 @@ class RecommendationServicer(GeneratedServicer):
         if request.HasField("window"):
             seconds = request.window.seconds + request.window.nanos / 1e9
             if not _SHORTEST_WINDOW_SECONDS <= seconds <= _LONGEST_WINDOW_SECONDS:
-                check.refuse("window", f"{seconds:g}s", "is not between 1 hour and 3650 days")
+                check.refuse("window", f"{seconds:.15g}s", "is not between 1 hour and 3650 days")
             since = self._now() - int(seconds * 1e6)
         check.done()
         books = self._recommender.popular(request.category, since, places)
-        return pb.PopularBooksResponse(
-            books=[_popular(each, request.category) for each in books], recommendation_id=self._answer_id()
-        )
+        response = pb.PopularBooksResponse(recommendation_id=self._answer_id())
+        response.MergeFromString(self._books.encoded(books, request.category))
+        return response
 
     def RecordInteractions(  # noqa: N802
         self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
@@ -153,25 +155,23 @@ class RecommendationServicer(GeneratedServicer):
         answer = self._recommender.recommend(query)
         self._metrics.answered(answer.strategy, answer.filled)
         category = query.categories[0] if len(query.categories) == 1 else ""
-        learned = len(answer.suggestions) - answer.filled
         following = query.skip + query.places
-        return pb.RecommendResponse(
-            books=[
-                _learned(each) if place < learned else _popular(each, category)
-                for place, each in enumerate(answer.suggestions)
-            ],
+        response = pb.RecommendResponse(
             next_page_token=self._pages.issue(following, listed, basis) if answer.more else "",
             recommendation_id=self._answer_id(),
             model_version=answer.model_version,
             strategy=_STRATEGIES[answer.strategy],
             filled_count=answer.filled,
         )
+        response.MergeFromString(self._books.encoded(answer.suggestions, category))
+        return response
 
     def _query(self, request: pb.RecommendRequest) -> Query:
         check = Check()
         if request.reader_id < 0:
             check.identifier("reader_id", request.reader_id)
-        recent = tuple(request.recent_book_ids)
+        recent, categories = tuple(request.recent_book_ids), tuple(request.categories)
+        excluded = tuple(request.exclude_book_ids)
         if recent:
             if request.reader_id:
                 check.refuse("recent_book_ids", len(recent), "entries and a reader_id exclude each other")
@@ -180,43 +180,18 @@ class RecommendationServicer(GeneratedServicer):
             for index, book_id in enumerate(recent[:_MOST_RECENT_BOOKS]):
                 if book_id not in catalogue:
                     check.refuse(f"recent_book_ids[{index}]", book_id, "is not in the catalogue")
-        check.at_most("categories", request.categories, MOST_CATEGORIES)
-        check.at_most("exclude_book_ids", request.exclude_book_ids, _MOST_EXCLUDED_BOOKS)
+        check.at_most("categories", categories, MOST_CATEGORIES)
+        check.at_most("exclude_book_ids", excluded, _MOST_EXCLUDED_BOOKS)
         places = check.page_size(request.page_size)
         check.done()
         return Query(
             reader_id=request.reader_id,
             recent_book_ids=recent,
-            categories=tuple(request.categories),
-            exclude_book_ids=tuple(request.exclude_book_ids),
+            categories=categories,
+            exclude_book_ids=excluded,
             include_read=request.include_read,
             places=places,
         )
 
     def _answer_id(self) -> str:
         return f"{self._process}-{next(self._count):x}"
-
-
-def _learned(suggestion: Suggestion) -> pb.RecommendedBook:
-    return pb.RecommendedBook(
-        book_id=suggestion.book.id,
-        title=suggestion.book.title,
-        authors=suggestion.book.authors,
-        score=suggestion.score,
-        reason=pb.Reason(
-            kind=pb.Reason.KIND_BECAUSE_YOU_READ,
-            because_book_id=suggestion.because_id,
-            because_title=suggestion.because_title,
-            share=suggestion.share,
-        ),
-    )
-
-
-def _popular(suggestion: Suggestion, category: str) -> pb.RecommendedBook:
-    return pb.RecommendedBook(
-        book_id=suggestion.book.id,
-        title=suggestion.book.title,
-        authors=suggestion.book.authors,
-        score=suggestion.score,
-        reason=pb.Reason(kind=pb.Reason.KIND_POPULAR, category=category),
-    )

@@ -19,6 +19,9 @@ SHELVES = {
     BookCategory.GHOST_STORIES: "ghost-stories",
 }
 
+# Ids are int64 in the catalogue and int32 here.
+_LARGEST_INT32 = 2**31 - 1
+
 
 class TutorialServicer(RecommendationsServicer):
     """Recommendations.Recommend, as the tutorial's clients call it."""
@@ -31,7 +34,7 @@ class TutorialServicer(RecommendationsServicer):
     ) -> RecommendationResponse:
         """Recommend books of one shelf; fewer than asked for, or none, where the shop has no more of it."""
         check = Check()
-        check.identifier("user_id", request.user_id)
+        check.between("user_id", request.user_id, 1, _LARGEST_INT32)
         check.between("max_results", request.max_results, 1, LARGEST_PAGE)
         shelf = SHELVES.get(request.category)
         if shelf is None:
@@ -44,11 +47,11 @@ class TutorialServicer(RecommendationsServicer):
         answer = self._recommender.recommend(
             Query(reader_id=request.user_id, categories=(shelf,), places=request.max_results)
         )
-        # Ids are int64 in the catalogue and int32 here: books beyond it cannot be named to these clients.
+        # Books whose ids are larger cannot be named to these clients.
         return RecommendationResponse(
             recommendations=[
                 BookRecommendation(id=each.book.id, title=each.book.title)
                 for each in answer.suggestions
-                if each.book.id < 2**31
+                if each.book.id <= _LARGEST_INT32
             ]
         )

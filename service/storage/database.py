@@ -168,6 +168,8 @@ class Database:
             cause = error.orig if isinstance(error, DBAPIError) else error
             if reason := sqlite.is_unwritable(cause):
                 self._tell(reason)
+                # What was opened read-only stays so: once somebody has mended it, the next call finds out.
+                self._engine.dispose()
             explained = sqlite.explain(cause, self._path)
             if explained is None:
                 raise

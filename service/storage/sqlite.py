@@ -56,6 +56,8 @@ def engine_for(path: Path, *, create: bool) -> Engine:
         try:
             # Acknowledged means on the disk: in WAL mode only FULL waits for it at every commit.
             connection.execute("PRAGMA synchronous=FULL")
+            # A damaged page is named as damage where it is read, not met later as absurd sizes.
+            connection.execute("PRAGMA cell_size_check=ON")
             # What is forgotten is overwritten, not only unlinked.
             connection.execute("PRAGMA secure_delete=ON")
             if create:
@@ -101,10 +103,14 @@ def _only_lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bo
     """
     return (
         error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-        and os.access(path, os.R_OK)
-        and not os.access(path.parent, os.W_OK)
+        and _may(path, os.R_OK)
+        and not _may(path.parent, os.W_OK)
         and not path.with_name(path.name + "-wal").exists()
     )
+
+
+def _may(path: Path, right: int) -> bool:
+    return os.access(path, right, effective_ids=os.access in os.supports_effective_ids)
 
 
 def explain(error: BaseException | None, path: Path) -> Exception | None:

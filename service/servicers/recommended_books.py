@@ -1,0 +1,98 @@
+"""Writes the books of a reply in protobuf's wire format, from kept pieces; knows nothing of requests.
+
+What a reply says of a book is the same every time but for two numbers. Ten books made as message objects cost
+more than ranking them; joined from pieces, and parsed by the reply in one go, they cost a fifth of it.
+https://protobuf.dev/programming-guides/encoding/ describes the format.
+"""
+
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+
+from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
+
+from service.domain.books import Book
+from service.domain.recommender import Suggestion
+
+_FIXED64, _DELIMITED = 1, 2  # wire types
+_double = struct.Struct("<d").pack
+_DOUBLE_BYTES = 8
+
+
+def _tag(field_number: int, wire_type: int) -> bytes:
+    return bytes([field_number << 3 | wire_type])  # one byte, up to field 15
+
+
+_BOOKS = _tag(pb.RecommendResponse.BOOKS_FIELD_NUMBER, _DELIMITED)
+_SCORE = _tag(pb.RecommendedBook.SCORE_FIELD_NUMBER, _FIXED64)
+_REASON = _tag(pb.RecommendedBook.REASON_FIELD_NUMBER, _DELIMITED)
+_SHARE = _tag(pb.Reason.SHARE_FIELD_NUMBER, _FIXED64)
+
+
+class RecommendedBooks:
+    """Turns suggestions into the field `books` of a reply: the same field in all replies that have one.
+
+    Keeps two pieces for each book that was ever suggested, some hundred bytes. Any number of threads may ask.
+    """
+
+    def __init__(self) -> None:
+        # Each with what it was made from: a book may be replaced.
+        self._bodies: dict[int, tuple[Book, bytes]] = {}
+        self._reasons: dict[int, tuple[str, bytes]] = {}
+
+    def encoded(self, suggestions: Iterable[Suggestion], category: str = "") -> bytes:
+        """Return the bytes for the reply's MergeFromString; `category` is where popular ones are popular."""
+        pieces: list[bytes] = []
+        for book, score, because_id, because_title, share in suggestions:
+            body = self._body(book)
+            if because_id:
+                reason = self._learned_reason(because_id, because_title)
+                size = len(body) + _DOUBLE_BYTES + len(reason) + _DOUBLE_BYTES
+                pieces += (_head(size), body, _double(score), reason, _double(share))
+            else:
+                reason = _popular_reason(category)
+                size = len(body) + _DOUBLE_BYTES + len(reason)
+                pieces += (_head(size), body, _double(score), reason)
+        return b"".join(pieces)
+
+    def _body(self, book: Book) -> bytes:
+        """Return all fields of RecommendedBook up to the tag of its score."""
+        kept = self._bodies.get(book.id)
+        if kept is None or kept[0] is not book:
+            message = pb.RecommendedBook(book_id=book.id, title=book.title, authors=book.authors)
+            kept = self._bodies[book.id] = (book, message.SerializeToString() + _SCORE)
+        return kept[1]
+
+    def _learned_reason(self, because_id: int, because_title: str) -> bytes:
+        """Return the field `reason` up to the tag of its share."""
+        kept = self._reasons.get(because_id)
+        if kept is None or kept[0] != because_title:
+            message = pb.Reason(
+                kind=pb.Reason.KIND_BECAUSE_YOU_READ,
+                because_book_id=because_id,
+                because_title=because_title,
+            )
+            content = message.SerializeToString() + _SHARE
+            piece = _REASON + _varint(len(content) + _DOUBLE_BYTES) + content
+            kept = self._reasons[because_id] = (because_title, piece)
+        return kept[1]
+
+
+@lru_cache(1024)  # categories are tens
+def _popular_reason(category: str) -> bytes:
+    content = pb.Reason(kind=pb.Reason.KIND_POPULAR, category=category).SerializeToString()
+    return _REASON + _varint(len(content)) + content
+
+
+@lru_cache(4096)  # sizes that books have: hundreds
+def _head(size: int) -> bytes:
+    """Return what stands before a book of so many bytes."""
+    return _BOOKS + _varint(size)
+
+
+def _varint(number: int) -> bytes:
+    digits = []
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])

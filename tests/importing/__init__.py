@@ -1,0 +1,1 @@
+"""Files in, on real files and a real database."""

@@ -1,0 +1,83 @@
+"""`recommendations train`, `evaluate` and `models`, as an operator runs them."""
+
+import json
+import re
+
+from tests.system.processes import assert_fails, run_here
+
+
+def command(shop, *arguments):
+    return run_here(*arguments, settings=shop.settings, cwd=shop.directory)
+
+
+def listed(shop):
+    return json.loads(command(shop, "models", "list", "--json").stdout)
+
+
+def test_the_first_training_tells_what_it_learned_and_that_it_beats_popularity(prepared_shop):
+    told = (prepared_shop.directory / "prepared.txt").read_text()
+    assert "729 books, 3200 readers, 74683 interactions" in told
+    recall, popularity = re.search(r"Recall@20 ([0-9.]+), popularity ([0-9.]+)", told).groups()
+    assert float(recall) >= 2 * float(popularity)
+    assert told.endswith("in use now\n")
+
+
+def test_models_are_trained_listed_promoted_rolled_back_and_pruned(shop):
+    first = listed(shop)[0]["version"]
+    result = command(shop, "train", "--no-promote")
+    assert result.returncode == 0, result.stderr
+    assert "not in use; `recommendations models promote` puts it there" in result.stdout
+    second = next(each["version"] for each in listed(shop) if each["version"] != first)
+    assert [each["version"] for each in listed(shop) if each["is_current"]] == [first]
+
+    assert command(shop, "models", "promote", second).stdout == f"model {second} is in use now\n"
+    table = command(shop, "models", "list").stdout
+    assert [("in use" in line) for line in table.splitlines() if first in line or second in line] == [
+        True,
+        False,
+    ]
+    assert json.loads(command(shop, "models", "show").stdout)["version"] == second
+    assert json.loads(command(shop, "models", "show", first).stdout)["version"] == first
+
+    assert command(shop, "models", "rollback").stdout == f"model {first} is in use now\n"
+    assert_fails(command(shop, "models", "rollback"), 1, "no earlier model")
+    result = command(shop, "models", "prune", "--keep", "1")
+    assert result.returncode == 0, result.stderr
+    assert [each["version"] for each in listed(shop) if each["is_current"]] == [first]
+
+
+def test_a_version_that_is_not_there_or_no_version_is_refused(shop):
+    assert_fails(
+        command(shop, "models", "promote", "20200101-000000-00000000"), 1, "does not exist", "models list"
+    )
+    assert_fails(command(shop, "models", "show", "../../etc"), 1, "is not a version")
+
+
+def test_a_broken_model_is_listed_as_broken_and_cannot_be_promoted(shop):
+    version = listed(shop)[0]["version"]
+    (shop.models / version / "manifest.json").write_text("{}")
+    assert "broken: " in command(shop, "models", "list").stdout
+    assert_fails(command(shop, "models", "promote", version), 1, "manifest.json")
+
+
+def test_without_models_it_says_how_to_get_one(empty_folder):
+    for arguments in (("list",), ("show",), ("rollback",), ("prune",)):
+        assert_fails(
+            run_here("models", *arguments, settings={}, cwd=empty_folder), 1, "recommendations train"
+        )
+
+
+def test_evaluation_compares_with_popularity_as_table_and_json(prepared_shop):
+    result = command(prepared_shop, "evaluate", "--json", "--seed", "3")
+    assert result.returncode == 0, result.stderr
+    rows = {row["method"]: row for row in json.loads(result.stdout)}
+    assert set(rows) == {"popularity", "item-neighbours"}
+    assert rows["item-neighbours"]["recall@20"] >= 2 * rows["popularity"]["recall@20"]
+    table = command(prepared_shop, "evaluate", "--seed", "3").stdout
+    assert f"{rows['item-neighbours']['recall@20']:.4f}" in table
+
+
+def test_training_on_nothing_is_refused(empty_folder):
+    (empty_folder / "var").mkdir()
+    assert run_here("migrate", settings={}, cwd=empty_folder).returncode == 0
+    assert_fails(run_here("train", settings={}, cwd=empty_folder), 1, "interactions")
