@@ -38,18 +38,19 @@ from interceptors.limits import Limits
 from interceptors.logging import AccessLog
 from interceptors.metrics import Metrics
 from interceptors.tracing import Tracing
-from service.access import Policy
-from service.admin import AdminServer
 from service.channel import server_options
-from service.conditions import NOT_DRAINING, Conditions
 from service.domain.recommender import Recommender
 from service.failure import Failure
 from service.handler_threads import HandlerThreads, WriterThreads, on_pool
-from service.health import HealthService
 from service.ledger import Ledger
-from service.metrics import ServiceMetrics, ShopCollector
 from service.models import ModelStore
-from service.reflection import V1, V1ALPHA, add_reflection
+from service.operations.admin import AdminServer
+from service.operations.conditions import NOT_DRAINING, Conditions
+from service.operations.health import HealthService
+from service.operations.metrics import ServiceMetrics, ShopCollector
+from service.operations.reflection import V1, V1ALPHA, add_reflection
+from service.security.access import Policy
+from service.security.tls import ServerCredentials
 from service.servicers.catalogue import CatalogueServicer
 from service.servicers.errors import status_of
 from service.servicers.pages import Pages
@@ -57,7 +58,6 @@ from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings
 from service.storage import Database
-from service.tls import ServerCredentials
 from service.upkeep import MODEL, Upkeep
 
 CATALOGUE, SERVING = "catalogue", "serving"
@@ -224,7 +224,7 @@ class App:
         settings = self.settings
         if not settings.otlp_endpoint and self._span_exporter is None:
             return None
-        from service.tracer import tracer_provider
+        from service.operations.tracer import tracer_provider
 
         provider = tracer_provider(settings.otlp_endpoint, self._span_exporter)
         stack.callback(provider.shutdown)  # sends what is still queued

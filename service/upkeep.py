@@ -7,9 +7,9 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter
 
-from service.conditions import Conditions
 from service.domain.recommender import Recommender
 from service.models import ModelError, ModelStore, NoModel
+from service.operations.conditions import Conditions
 
 MODEL = "model"  # the condition that a model answers
 

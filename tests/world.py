@@ -26,10 +26,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from recommendations_pb2_grpc import RecommendationsStub
 
 from service.app import App, microseconds_now
-from service.authority import Authority, Pair
-from service.certificates import IDENTITY_PREFIX, make_development_certificates
 from service.models import ModelStore
 from service.sample import sample_books, sample_interactions
+from service.security.authority import Authority, Pair
+from service.security.certificates import IDENTITY_PREFIX, make_development_certificates
 from service.settings import Settings
 from service.storage import Database, migrate
 from service.training import TrainingSettings, data_digest, train_with_holdout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from service.certificates import DEFAULT_HOSTS, make_development_certificates
+from service.security.certificates import DEFAULT_HOSTS, make_development_certificates
 
 
 @click.command()

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from service.access import AccessError, Policy
+from service.security.access import AccessError, Policy
 from service.settings import Settings, SettingsError, variable
 
 

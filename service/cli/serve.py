@@ -10,8 +10,8 @@ from threading import Event
 
 import click
 
-from service import logs
 from service.cli.console import INTERRUPTED
+from service.operations import logs
 from service.settings import Settings
 
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"

@@ -15,7 +15,7 @@ from service.domain.errors import NotFound
 from service.domain.recommender import Query, Recommender, Strategy
 from service.handler_threads import on_pool
 from service.ledger import Ledger
-from service.metrics import ServiceMetrics
+from service.operations.metrics import ServiceMetrics
 from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 # minutes, and a caller of the API is better told to come back than held.
 BUSY_SECONDS = 2.0
 
+# A migration waits for another one, or for an import to end: whoever starts it has time.
+_MIGRATION_BUSY_SECONDS = 60.0
+
 # Handler threads hold a connection for milliseconds; a training run or an export holds one for long.
 _POOL = {"pool_size": 4, "max_overflow": 12, "pool_timeout": BUSY_SECONDS}
 
@@ -52,7 +55,10 @@ def engine_for(path: Path, *, create: bool) -> Engine:
     """
 
     def connect() -> sqlite3.Connection:
-        connection = _connect(path, "mode=rwc" if create else "mode=rw")
+        if create:
+            connection = _connect(path, "mode=rwc", _MIGRATION_BUSY_SECONDS)
+        else:
+            connection = _connect(path, "mode=rw", BUSY_SECONDS)
         try:
             # Acknowledged means on the disk: in WAL mode only FULL waits for it at every commit.
             connection.execute("PRAGMA synchronous=FULL")
@@ -68,7 +74,7 @@ def engine_for(path: Path, *, create: bool) -> Engine:
             if not _only_lacks_shared_memory(error, path):
                 raise
             log.warning("database %s: its folder is read-only; it is read as it is now", path)
-            return _connect(path, "immutable=1")
+            return _connect(path, "immutable=1", BUSY_SECONDS)
         except BaseException:
             connection.close()
             raise
@@ -84,13 +90,13 @@ def engine_for(path: Path, *, create: bool) -> Engine:
     return engine
 
 
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def _connect(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:
     # The driver's own implicit transactions are off (isolation_level): `begin` above says when they start.
     # The pool gives a connection to one thread at a time, though not always to the one that made it.
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -10,12 +10,14 @@ FILES = " ".join(f"service.{path.stem}" for path in ROOT.glob("service/[!_]*.py"
 GENERATED = "recommendations_pb2 recommendations_pb2_grpc onlinebooks"
 ALLOWED = {
     "interceptors": "interceptors",
-    "service": f"{FILES} service.domain service.models",  # the single files, app excepted
+    "service": f"{FILES} service.domain service.models service.operations",  # the single files but app
     "service.app": f"service interceptors {GENERATED}",
     "service.cli": f"service interceptors {GENERATED}",
     "service.__main__": "service.cli",
     "service.domain": "service.domain numpy numba",
-    "service.servicers": f"service.servicers service.domain service.ledger service.metrics "
+    "service.operations": "service.operations service.domain service.failure service.handler_threads",
+    "service.security": "service.security service.failure",
+    "service.servicers": f"service.servicers service.domain service.ledger service.operations.metrics "
     f"service.handler_threads interceptors.status {GENERATED}",
 } | {
     f"service.{room}": f"service.{room} service.domain service.failure"

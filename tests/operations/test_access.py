@@ -10,7 +10,7 @@ from onlinebooks.recommendations.v1 import catalogue_service_pb2, recommendation
 
 from interceptors.chain import UNKNOWN_METHOD, methods_of
 from interceptors.identity import PeerIdentity
-from service.access import METHOD_ROLES, OPEN_METHODS, ROLES, AccessError, Policy
+from service.security.access import METHOD_ROLES, OPEN_METHODS, ROLES, AccessError, Policy
 
 DEVELOPMENT = Path(__file__).parents[2] / "certs" / "roles.toml"
 FILES = (

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from service.admin import MAX_CONNECTIONS, AdminError, AdminServer
-from service.conditions import Conditions
+from service.operations.admin import MAX_CONNECTIONS, AdminError, AdminServer
+from service.operations.conditions import Conditions
 from tests.operations.conftest import wait_until
 
 

@@ -11,7 +11,7 @@ import recommendations_pb2  # noqa: F401 - in the pool that reflection reads
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_reflection.v1alpha import reflection_pb2
 
-from service.reflection import V1, V1ALPHA, add_reflection
+from service.operations.reflection import V1, V1ALPHA, add_reflection
 from tests.tools import require_tool
 
 SERVICES = (

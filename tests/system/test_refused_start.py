@@ -10,8 +10,8 @@ import sqlite3
 import pytest
 
 from service.app import App
-from service.authority import Authority, utc_now
 from service.failure import Failure
+from service.security.authority import Authority, utc_now
 from service.settings import Settings
 from tests.system.processes import PATIENCE_SECONDS, assert_fails, run
 

@@ -10,8 +10,8 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.authority import Authority, Pair
-from service.tls import ServerCredentials
+from service.security.authority import Authority, Pair
+from service.security.tls import ServerCredentials
 
 RELOAD_SECONDS = 0.05
 

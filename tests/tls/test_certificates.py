@@ -10,9 +10,9 @@ import grpc
 import pytest
 from cryptography import x509
 
-from service import certificates
-from service.authority import Authority, Pair, utc_now
-from service.certificates import CertificateError, make_development_certificates
+from service.security import certificates
+from service.security.authority import Authority, Pair, utc_now
+from service.security.certificates import CertificateError, make_development_certificates
 
 NAMES = {f"{name}.{kind}" for name in ("ca", "server", "client", "reader") for kind in ("crt", "key")}
 DAY = datetime.timedelta(days=1)

@@ -5,7 +5,7 @@ import datetime
 import grpc
 import pytest
 
-from service.authority import Authority, utc_now
+from service.security.authority import Authority, utc_now
 
 DAY = datetime.timedelta(days=1)
 

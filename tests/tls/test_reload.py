@@ -7,8 +7,8 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.authority import Authority, utc_now
-from service.tls import ServerCredentials
+from service.security.authority import Authority, utc_now
+from service.security.tls import ServerCredentials
 from tests.tls.conftest import wait_until, write_pair
 
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE

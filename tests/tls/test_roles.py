@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from interceptors.chain import Chain
 from interceptors.errors import Errors
 from interceptors.identity import Identity
-from service.access import Policy
-from service.certificates import make_development_certificates
-from service.tls import ServerCredentials
+from service.security.access import Policy
+from service.security.certificates import make_development_certificates
+from service.security.tls import ServerCredentials
 
 ROLES = Path(__file__).parents[2] / "certs" / "roles.toml"
 RECOMMEND, FORGET = (

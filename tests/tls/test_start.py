@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prometheus_client import CollectorRegistry
 
-from service.authority import Authority, utc_now
-from service.tls import ServerCredentials, TlsError
+from service.security.authority import Authority, utc_now
+from service.security.tls import ServerCredentials, TlsError
 from tests.tls.conftest import write_pair
 
 DAY = datetime.timedelta(days=1)

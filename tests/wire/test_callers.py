@@ -12,8 +12,8 @@ from onlinebooks.recommendations.v1 import catalogue_service_pb2 as catalogue
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from recommendations_pb2 import RecommendationRequest
 
-from service.authority import Authority, utc_now
-from service.certificates import IDENTITY_PREFIX
+from service.security.authority import Authority, utc_now
+from service.security.certificates import IDENTITY_PREFIX
 from tests.wire.batches import NEWCOMER, a_batch, an_interaction
 from tests.world import Certificates, Client, refused, wait_until
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.authority import CA_DAYS, LEAF_DAYS, Authority, CertificateError, Pair, utc_now
+from service.security.authority import CA_DAYS, LEAF_DAYS, Authority, CertificateError, Pair, utc_now
 
 __all__ = ["Authority", "CertificateError", "Pair", "make_development_certificates"]
 

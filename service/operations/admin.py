@@ -17,8 +17,8 @@ from typing import Any, Self
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from service.conditions import Conditions
 from service.failure import Failure
+from service.operations.conditions import Conditions
 
 # Probes and scrapes take a connection each and end it within milliseconds; some replicas of Prometheus,
 # the kubelet and a person with curl fit in with room. Beyond, the oldest connection goes.

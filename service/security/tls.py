@@ -11,7 +11,7 @@ from typing import Self
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from service.tls_files import Expiry, TlsContents, TlsError, TlsFiles, check
+from service.security.tls_files import Expiry, TlsContents, TlsError, TlsFiles, check
 
 __all__ = ["ServerCredentials", "TlsError"]
 

@@ -12,8 +12,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from service.conditions import Conditions
 from service.handler_threads import on_pool
+from service.operations.conditions import Conditions
 
 __all__ = ["SERVICES", "Conditions", "HealthService"]
 
