@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RecommendationsStub:
-    """Missing associated documentation comment in .proto file."""
+    """What the tutorial's front end asks.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -42,7 +43,8 @@ class RecommendationsStub:
 
 
 class RecommendationsServicer:
-    """Missing associated documentation comment in .proto file."""
+    """What the tutorial's front end asks.
+    """
 
     def Recommend(self, request, context):
         """Which books of this shelf should this reader see next?
@@ -68,7 +70,8 @@ def add_RecommendationsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Recommendations:
-    """Missing associated documentation comment in .proto file."""
+    """What the tutorial's front end asks.
+    """
 
     @staticmethod
     def Recommend(request,

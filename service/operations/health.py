@@ -15,8 +15,6 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from service.handler_threads import on_pool
 from service.operations.conditions import Conditions
 
-__all__ = ["SERVICES", "Conditions", "HealthService"]
-
 # The names that health is told under; "" is the server as a whole. All share one status.
 SERVICES = (
     "",

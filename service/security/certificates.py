@@ -64,7 +64,7 @@ def _new(directory: Path, hosts: Sequence[str], days: int) -> dict[str, Pair]:
         for path in _paths(directory, name):
             if os.path.lexists(path):
                 raise CertificateError(
-                    f"{path}: exists and is not overwritten; rotate, or name another directory"
+                    f"{path}: exists and is not overwritten; use --rotate, or name another directory"
                 )
     directory.chmod(0o700)
     authority = Authority.create()

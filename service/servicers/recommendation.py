@@ -94,7 +94,9 @@ class RecommendationServicer(GeneratedServicer):
         since = None
         if request.HasField("window"):
             seconds = request.window.seconds + request.window.nanos / 1e9
-            if not _SHORTEST_WINDOW_SECONDS <= seconds <= _LONGEST_WINDOW_SECONDS:
+            if not 0 <= request.window.nanos < 1_000_000_000:
+                check.refuse("window.nanos", request.window.nanos, "is not between 0 and 999999999")
+            elif not _SHORTEST_WINDOW_SECONDS <= seconds <= _LONGEST_WINDOW_SECONDS:
                 check.refuse("window", f"{seconds:.15g}s", "is not between 1 hour and 3650 days")
             since = self._now() - int(seconds * 1e6)
         check.done()

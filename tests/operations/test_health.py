@@ -9,7 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from interceptors.chain import Chain, Interceptor
-from service.operations.health import SERVICES, Conditions, HealthService
+from service.operations.conditions import Conditions
+from service.operations.health import SERVICES, HealthService
 from tests.operations.conftest import wait_until
 from tests.operations.deaf_client import open_deaf_watch
 

@@ -74,6 +74,13 @@ def test_window_of_a_quiet_hour_may_be_empty(start):
     assert not stub.PopularBooks(pb.PopularBooksRequest(window=Duration(seconds=3600))).books
 
 
+def test_window_with_impossible_nanos_is_refused(stub):
+    refusal = refused(
+        stub.PopularBooks, pb.PopularBooksRequest(window=Duration(seconds=7200, nanos=2 * 10**9))
+    )
+    assert refusal.violations == {"window.nanos": "2000000000 is not between 0 and 999999999"}
+
+
 @pytest.mark.parametrize(
     ("window", "value"),
     [
