@@ -51,7 +51,7 @@ clean: ## remove everything that the verbs made, certificates and data included
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, \
 	this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
-	@echo "Setting up $(VENV) (a download of about 300 MB the first time)"
+	@echo "Setting up $(VENV) (the first time it downloads about 300 MB)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .

@@ -17,7 +17,7 @@ LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
 # Shops' clocks drift; more than this is a mistake in the caller's time zone or unit.
 LARGEST_CLOCK_SKEW_MICROSECONDS = 5 * 60 * 1_000_000
 
-_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class InteractionType(IntEnum):
@@ -107,7 +107,7 @@ def id_violation(value: str) -> str | None:
     """Name the rule that a caller-chosen identifier breaks, or None."""
     if len(value) > LONGEST_INTERACTION_ID:
         return f"is longer than {LONGEST_INTERACTION_ID} characters"
-    if not _PRINTABLE.fullmatch(value):
+    if not PRINTABLE.fullmatch(value):
         return "is not 1 to 64 printable ASCII characters without spaces"
     return None
 
@@ -137,9 +137,9 @@ def interaction_violations(interaction: Interaction, now: int, path: str = "") -
     elif interaction.rating is not None:
         refuse("rating", interaction.rating, f"goes with RATING alone, not with {interaction.type.name}")
     if interaction.occurred_at < 0:
-        refuse("occurred_at", interaction.occurred_at, "microseconds are before 1970")
+        refuse("occurred_at", interaction.occurred_at, "is before 1970")
     elif interaction.occurred_at > now + LARGEST_CLOCK_SKEW_MICROSECONDS:
-        refuse("occurred_at", interaction.occurred_at, "microseconds are more than 5 minutes in the future")
+        refuse("occurred_at", interaction.occurred_at, "is more than 5 minutes in the future")
     if interaction.recommendation_id and (rule := id_violation(interaction.recommendation_id)):
         refuse("recommendation_id", interaction.recommendation_id, rule)
     return found

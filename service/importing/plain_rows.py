@@ -14,9 +14,10 @@ from service.domain.books import LARGEST_ID
 from service.domain.interactions import (
     HIGHEST_RATING,
     LARGEST_CLOCK_SKEW_MICROSECONDS,
+    LONGEST_INTERACTION_ID,
     LOWEST_RATING,
+    PRINTABLE,
     InteractionType,
-    id_violation,
 )
 from service.importing.sink import InteractionRow
 from service.importing.values import EPOCH, EPOCH_UTC, MICROSECOND
@@ -143,6 +144,6 @@ def _identifiers(column: Sequence[Any]) -> list[str] | None:
     if all(given in _ABSENT for given in column):
         return [""] * len(column)
     texts = ["" if given is None else given for given in column]
-    if set(map(type, texts)) != {str} or any(id_violation(given) for given in texts if given):
+    if set(map(type, texts)) != {str} or max(map(len, texts)) > LONGEST_INTERACTION_ID:
         return None
-    return texts
+    return texts if PRINTABLE.fullmatch("".join(texts)) else None

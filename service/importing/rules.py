@@ -24,6 +24,6 @@ def broken_rule(
         return BadValue(name, "", violation.description)
     raw = row[[column.name for column in columns].index(name)]
     if not values.is_absent(raw) and not isinstance(getattr(checked, name), tuple):
-        # The domain speaks of its microseconds; a file has moments in its own notation.
-        return BadValue(name, values.shown(raw), rule.replace("microseconds are", "is"))
+        # The domain counts microseconds; a file has moments in its own notation.
+        return BadValue(name, values.shown(raw), rule)
     return BadValue(name, quoted(value), rule)

@@ -1,9 +1,9 @@
 """Many rows in one transaction, as imports write them; knows nothing of where they come from."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
+import orjson
 from sqlalchemy import Connection, func, select
 
 from service.domain.books import Book
@@ -69,5 +69,5 @@ class Bulk:
                 _BY_READER.drop(self._connection)
                 self._index_is_due = True
         before = self._driver.total_changes
-        self._driver.execute(_INSERT, (json.dumps(rows),))
+        self._driver.execute(_INSERT, (orjson.dumps(rows).decode(),))
         return self._driver.total_changes - before

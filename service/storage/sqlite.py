@@ -6,6 +6,7 @@ Knows no tables.
 import logging
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -67,7 +68,7 @@ def engine_for(path: Path, *, create: bool) -> Engine:
             # What is forgotten is overwritten, not only unlinked.
             connection.execute("PRAGMA secure_delete=ON")
             if create:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _use_write_ahead_log(connection)
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except sqlite3.OperationalError as error:
             connection.close()
@@ -100,6 +101,20 @@ def _connect(path: Path, options: str, busy_seconds: float) -> sqlite3.Connectio
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    # Alone among statements, this one does not wait for another that does the same.
+    deadline = time.monotonic() + _MIGRATION_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _only_lacks_shared_memory(error: sqlite3.OperationalError, path: Path) -> bool:

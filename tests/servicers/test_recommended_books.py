@@ -15,7 +15,7 @@ BOOKS = st.builds(Book, id=IDS, title=TITLES, authors=st.lists(TITLES, max_size=
 LEARNED = st.builds(
     Suggestion, BOOKS, st.floats(0, 1e6), IDS, because_title=TITLES, share=st.floats(0, 1, exclude_min=True)
 )
-POPULAR = st.builds(Suggestion, BOOKS, st.floats(0, 1e6))
+POPULAR = st.tuples(BOOKS, st.floats(0, 1e6)).map(lambda pair: Suggestion(*pair))
 
 
 def made_by_protobuf(suggestion: Suggestion, category: str) -> pb.RecommendedBook:

@@ -62,17 +62,17 @@ def refuse(service):
         (
             {"occurred_at": Timestamp(seconds=-1, nanos=999_999_000)},
             "occurred_at",
-            "-1 microseconds are before 1970",
+            "-1 is before 1970",
         ),
         (
             {"occurred_at": Timestamp(seconds=-(2**63))},
             "occurred_at",
-            f"{-(2**63) * 10**6} microseconds are before 1970",
+            f"{-(2**63) * 10**6} is before 1970",
         ),
         (
             {"occurred_at": Timestamp(seconds=2**63 - 1)},
             "occurred_at",
-            f"{LARGEST * 10**6} microseconds are more than 5 minutes in the future",
+            f"{LARGEST * 10**6} is more than 5 minutes in the future",
         ),
         (
             {"occurred_at": Timestamp(seconds=10, nanos=-1)},
