@@ -15,8 +15,8 @@ help: ## list the verbs
 serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
 	@exec $(BIN)/recommendations serve --hints
 
-call: $(READY) ## ask the running service for a reader's recommendations
-	@exec $(BIN)/recommendations call
+call: $(READY) ## ask the running service for a reader's recommendations (ARGS="--help" for more)
+	@exec $(BIN)/recommendations call $(ARGS)
 
 test: $(READY) ## run the whole test-suite (ARGS="-k name" for a part of it)
 	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)

@@ -24,17 +24,20 @@ _LEVELS = {
     grpc.StatusCode.UNAVAILABLE: "warning",
     grpc.StatusCode.DEADLINE_EXCEEDED: "warning",
 } | dict.fromkeys(SERVER_FAULTS, "error")
+_ORDER = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 
 
 class AccessLog(Interceptor):
     """Give `write` one line, with its line feed, at the end of every RPC.
 
     Level info is for successes and the caller's mistakes, warning for what an operator may have to look at,
-    error for our own faults; these carry the traceback unless `tracebacks` is false.
+    error for our own faults; these carry the traceback unless `tracebacks` is false. Lines below
+    `least_level` (debug, info, warning or error) are not written.
     """
 
-    def __init__(self, write: Callable[[str], object], *, tracebacks: bool = True):
+    def __init__(self, write: Callable[[str], object], *, least_level: str = "info", tracebacks: bool = True):
         self._write = write
+        self._least = _ORDER[least_level]
         self._tracebacks = tracebacks
         self._second = (0, "")  # replaced as one, so that no thread pairs a second with another's text
 
@@ -68,6 +71,8 @@ class AccessLog(Interceptor):
         # Looked up for failures alone: hashing an enum member runs Python code.
         name = GO_NAMES.get(code, "Unknown") if failed else "OK"
         level = _LEVELS.get(code, "info") if failed else "info"
+        if _ORDER[level] < self._least:
+            return
         peer, trace_id = call.identity, call.trace_id
         identity = quoted(peer.name) if peer is not None and peer.authenticated else "null"
         trace = f'"{trace_id}"' if trace_id else "null"

@@ -9,9 +9,9 @@ Whatever is acquired is released in reverse, also when a start fails half-way. N
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_bytes
@@ -31,7 +31,7 @@ from onlinebooks.recommendations.v1 import (
 from prometheus_client import CollectorRegistry, Counter, GCCollector, PlatformCollector, ProcessCollector
 
 from interceptors.chain import Chain, Exempt, Method, methods_of
-from interceptors.deadline import Deadline
+from interceptors.deadline import CUT_OFF_GRACE_SECONDS, Deadline
 from interceptors.errors import Errors
 from interceptors.identity import Identity
 from interceptors.limits import Limits
@@ -41,7 +41,7 @@ from interceptors.tracing import Tracing
 from service.channel import server_options
 from service.domain.recommender import Recommender
 from service.failure import Failure
-from service.handler_threads import HandlerThreads, WriterThreads, on_pool
+from service.handler_threads import HandlerThreads
 from service.ledger import Ledger
 from service.models import ModelStore
 from service.operations.admin import AdminServer
@@ -56,7 +56,7 @@ from service.servicers.errors import status_of
 from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
-from service.settings import Settings
+from service.settings import Settings, SettingsError, variable
 from service.storage import Database
 from service.upkeep import MODEL, Upkeep
 
@@ -72,8 +72,8 @@ _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in
 _WRITES = frozenset({"RecordInteractions", "ForgetReader", "UpsertBooks", "DeleteBooks"})
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
-# One change is stored at a time; a second thread reads and checks the next batch meanwhile.
-_WRITER_THREADS = 2
+# One change is stored at a time, more only wait, each on a thread: far fewer than there can be.
+_MOST_WRITES = 16
 _SHORTEST_KEY_BYTES = 32
 
 
@@ -120,7 +120,8 @@ class App:
             AdminServer(settings.admin_host, settings.admin_port, self.conditions, registry)
         )
         self.conditions.set(NOT_DRAINING, True)
-        policy = Policy.load(settings.roles_file)
+        with _blaming("roles_file"):
+            policy = Policy.load(settings.roles_file)
         credentials = self._credentials(stack)
         pages = Pages(self._page_token_key())
 
@@ -134,15 +135,16 @@ class App:
         registry.register(ShopCollector(self.recommender, version("recommendations")))
 
         # The handlers' threads outlive the server, which is stopped first.
-        handlers = stack.enter_context(HandlerThreads(settings.handler_threads))
-        writers = WriterThreads(_WRITER_THREADS, "writer")
-        stack.callback(writers.shutdown, cancel_futures=True)
+        handlers = stack.enter_context(
+            # Deadline ends calls with more to tell, so it goes first.
+            HandlerThreads(settings.handler_threads, settings.max_call_seconds + CUT_OFF_GRACE_SECONDS)
+        )
         streams = ThreadPoolExecutor(settings.stream_threads + _SPARE_STREAM_THREADS, "stream")
         stack.callback(streams.shutdown, wait=False, cancel_futures=True)
         self._health = stack.enter_context(HealthService(self.conditions))
         self._server = grpc.server(
             handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
-            interceptors=[self._chain(stack, policy, lambda: handlers.waiting + writers.waiting)],
+            interceptors=[self._chain(stack, policy, lambda: handlers.waiting)],
             options=server_options(settings),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
@@ -151,10 +153,6 @@ class App:
             self.recommender, ledger, pages, ServiceMetrics(registry), self._now, streams
         )
         catalogue = CatalogueServicer(self.recommender, ledger, pages)
-        # A database that is locked for minutes, by an import perhaps, must not take the answers' threads.
-        for servicer in (recommendation, catalogue):
-            for method in _WRITES.intersection(dir(servicer)):
-                setattr(servicer, method, on_pool(getattr(servicer, method), writers))
         recommendations_pb2_grpc.add_RecommendationsServicer_to_server(
             TutorialServicer(self.recommender), self._server
         )
@@ -177,13 +175,16 @@ class App:
         refused = Counter(
             "recommendations_refused_calls", "Calls refused by a limit.", ["limit"], registry=self.registry
         )
-        for limit in ("rate", "in_flight", "streams"):
+        for limit in ("rate", "in_flight", "writes", "streams"):
             refused.labels(limit)
         limits = Limits(
             settings.rate_per_second,
             settings.rate_burst,
             settings.max_in_flight,
             max_streams=settings.stream_threads,
+            # A database that is locked for minutes, by an import perhaps, must not take the answers' places.
+            max_writes=_MOST_WRITES,
+            is_write=lambda method: method.name in _WRITES,
             waiting=waiting,
             on_refused=lambda limit: refused.labels(limit).inc(),
         )
@@ -193,7 +194,7 @@ class App:
                 # A span covers all that follows, and decides the trace id that the log line carries.
                 Tracing(self._tracer_provider(stack), settings.trace_ratio),
                 # Log and metrics see every outcome, that of the layers below included.
-                AccessLog(self._write_log),
+                AccessLog(self._write_log, least_level=settings.log_level),
                 Metrics(self.registry, [*methods, *_REFLECTION]),
                 # From here inwards exceptions fly; outwards there are only status codes.
                 Errors(status_of),
@@ -207,13 +208,14 @@ class App:
 
     def _credentials(self, stack: ExitStack) -> grpc.ServerCredentials:
         settings = self.settings
-        keeper = ServerCredentials(
-            settings.tls_certificate_file,
-            settings.tls_key_file,
-            settings.tls_client_ca_file if settings.transport == "mtls" else None,
-            reload_seconds=settings.tls_reload_seconds,
-            registry=self.registry,
-        )
+        with _blaming("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
+            keeper = ServerCredentials(
+                settings.tls_certificate_file,
+                settings.tls_key_file,
+                settings.tls_client_ca_file if settings.transport == "mtls" else None,
+                reload_seconds=settings.tls_reload_seconds,
+                registry=self.registry,
+            )
         return stack.enter_context(keeper).credentials
 
     def _page_token_key(self) -> bytes:
@@ -259,6 +261,15 @@ class App:
         while not stopped.wait(0.05):
             if hurry.is_set():
                 self._server.stop(0)
+
+
+@contextmanager
+def _blaming(*settings: str) -> Iterator[None]:
+    """Put the settings in front of a failure that names only their file."""
+    try:
+        yield
+    except Failure as failure:
+        raise SettingsError(f"{', '.join(map(variable, settings))}: {failure}") from failure
 
 
 def _is_health(method: Method) -> bool:

@@ -66,10 +66,8 @@ class Settings(BaseModel):
     )
 
     # Bounds
-    # Answers wait for no I/O (changes have threads of their own): a few more than cores are plenty.
-    handler_threads: int = Field(
-        4, ge=1, le=64, description="threads that answer unary calls; changes have two more"
-    )
+    # Answers wait for no I/O (whatever does is given a spare thread): a few more than cores are plenty.
+    handler_threads: int = Field(4, ge=1, le=64, description="threads that answer unary calls")
     stream_threads: int = Field(
         8, ge=1, le=256, description="streams open at once (RecommendMany, reflection)"
     )
@@ -181,10 +179,7 @@ class Settings(BaseModel):
     def describe(self) -> dict[str, str]:
         """Return every setting by its variable's name, passwords in URLs left out."""
         shown = ((variable(name), getattr(self, name)) for name in type(self).model_fields)
-        return {
-            key: "" if value is None else re.sub(r"(?<=://)[^/?#]*@", "***@", str(value))
-            for key, value in shown
-        }
+        return {key: "" if value is None else _without_secrets(str(value)) for key, value in shown}
 
 
 _OPTIONAL = {name for name, field in Settings.model_fields.items() if field.default is None}
@@ -203,3 +198,8 @@ def _mistake(error: ErrorDetails) -> str:
     # What a password looks like in a value that is not even a URL nobody knows: all before the last @ goes.
     value = re.sub(r"^(\w+://)?.*@", r"\1***@", str(error["input"]), flags=re.DOTALL)[:80]
     return f"{variable(str(place[0]))}={value!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _without_secrets(url: str) -> str:
+    """Mask what of a URL may be a secret: the user's part and the query."""
+    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^/?#]*@", "***@", url))

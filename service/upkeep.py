@@ -14,7 +14,7 @@ from service.operations.conditions import Conditions
 MODEL = "model"  # the condition that a model answers
 
 # Sorting the catalogue by what happened meanwhile; nobody notices a minute.
-_POPULARITY_SECONDS = 60.0
+POPULARITY_SECONDS = 60.0
 # Reading a large snapshot takes about a second, and an exit should not wait longer than that.
 _JOIN_SECONDS = 2.0
 
@@ -31,9 +31,10 @@ class Upkeep:
         conditions: Conditions,
         check_seconds: float,
         registry: CollectorRegistry,
+        popularity_seconds: float = POPULARITY_SECONDS,
     ) -> None:
         self._models, self._recommender, self._conditions = models, recommender, conditions
-        self._check_seconds = check_seconds
+        self._check_seconds, self._popularity_seconds = check_seconds, popularity_seconds
         self._loads = Counter(
             "recommendations_model_loads", "Models taken up, or refused.", ["result"], registry=registry
         )
@@ -64,10 +65,10 @@ class Upkeep:
         refreshed = time.monotonic()
         while not self._stop.wait(self._check_seconds):
             try:
-                self._take_up_model()
-                if time.monotonic() - refreshed >= _POPULARITY_SECONDS:
+                if time.monotonic() - refreshed >= self._popularity_seconds:
                     self._recommender.refresh_popularity()
                     refreshed = time.monotonic()
+                self._take_up_model()
             except ModelError as error:
                 self._complain(error)
             except Exception:  # noqa: BLE001 - without this thread no model would ever be taken up again

@@ -14,6 +14,7 @@ from service.cli.console import INTERRUPTED
 from service.operations import logs
 from service.settings import Settings
 
+DEFAULT_PORT = Settings.model_fields["port"].default
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 
 
@@ -76,7 +77,7 @@ def _hints(app: "App") -> str:  # type: ignore[name-defined] # noqa: F821 - impo
         f"{app.recommender.catalogue.book_count} books, {app.recommender.reader_count} readers",
         "",
         "In a second terminal:",
-        "  make call",
+        "  make call" if app.port == DEFAULT_PORT else f'  make call ARGS="--address {host}"',
         f"  {secure} {host} list",
         f'  {secure} -d \'{{"reader_id": 7, "page_size": 5}}\' {host} {_V1}/Recommend',
     ]

@@ -1,12 +1,15 @@
 """The books that can be recommended, by position and by category; knows no readers and no models."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.books import Book, quoted
 from service.domain.errors import InvalidInput, NotFound
+
+LARGEST_INT32 = 2**31 - 1
 
 # Every book that may be shown carries this bit, so "any category" is one more category to the kernel.
 _ANY = 0
@@ -85,7 +88,16 @@ class Catalogue:
 
     def books(self) -> Iterator[Book]:
         """Yield every book by ascending id."""
-        return (book for book in sorted(filter(None, self._books), key=lambda book: book.id))
+        return iter(self._by_id)
+
+    @cached_property
+    def _by_id(self) -> list[Book]:
+        return sorted(filter(None, self._books), key=lambda book: book.id)
+
+    @cached_property
+    def ids_beyond_int32(self) -> list[int]:
+        """The ids of all books that a 32-bit field cannot carry."""
+        return self.ids[self.ids > LARGEST_INT32].tolist()
 
     def position(self, book_id: int) -> int:
         """Return the position of a book, deleted or not; -1 when there never was one of this id."""

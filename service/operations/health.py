@@ -1,6 +1,6 @@
 """Answer grpc.health.v1 from the named conditions.
 
-Knows nothing of what the conditions mean, and shares no thread with the calls that it vouches for.
+Knows nothing of what the conditions mean.
 """
 
 import threading
@@ -22,8 +22,6 @@ SERVICES = (
     "onlinebooks.recommendations.v1.RecommendationService",
     "onlinebooks.recommendations.v1.CatalogueService",
 )
-# An answer takes microseconds, but a client that is slow to send its request holds a thread.
-CHECK_THREADS = 4
 # One or two do all the work; a client that does not read its stream holds one until its connection has
 # reached the age that the server allows. Threads that are not needed are never started.
 WATCH_THREADS = 64
@@ -38,7 +36,7 @@ class HealthService(health_pb2_grpc.HealthServicer):
 
     The bundled servicer writes to watchers under the lock that Check takes: measured with grpcio 1.85.1,
     one Watch that does not read its stream stops every Check and every change of status. Here no
-    lock is held while a client is written to, and Check has threads of its own.
+    lock is held while a client is written to, and Watch has threads of its own.
     """
 
     def __init__(
@@ -49,10 +47,7 @@ class HealthService(health_pb2_grpc.HealthServicer):
         self._lock = threading.Lock()
         self._status = HealthCheckResponse.NOT_SERVING
         self._watchers: dict[_Watcher, bool] = {}  # the open ones, and whether they follow the status
-        self._check_pool = ThreadPoolExecutor(CHECK_THREADS, thread_name_prefix="health-check")
         self._watch_pool = ThreadPoolExecutor(WATCH_THREADS, thread_name_prefix="health-watch")
-        self.Check = on_pool(self._check, self._check_pool)
-        self.List = on_pool(self._list, self._check_pool)
         self.Watch = on_pool(self._watch, self._watch_pool, non_blocking=True)
         conditions.listen(self._publish)
 
@@ -63,7 +58,6 @@ class HealthService(health_pb2_grpc.HealthServicer):
         """Give the threads back; the server has stopped by then."""
         with self._lock:
             self._watchers.clear()
-        self._check_pool.shutdown(wait=False, cancel_futures=True)
         self._watch_pool.shutdown(wait=False, cancel_futures=True)
 
     def add_to(self, server: grpc.Server) -> None:
@@ -76,6 +70,21 @@ class HealthService(health_pb2_grpc.HealthServicer):
             for watcher in self._watchers:
                 watcher.offer(None)
 
+    def Check(  # noqa: N802 - protobuf's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> HealthCheckResponse:
+        """Answer with the status, or NOT_FOUND for a service that the server has not."""
+        if request.service not in self._services:
+            context.abort(grpc.StatusCode.NOT_FOUND, "service: the server has none of that name")
+        return HealthCheckResponse(status=self._status)
+
+    def List(  # noqa: N802 - protobuf's name
+        self, request: health_pb2.HealthListRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthListResponse:
+        """Answer with the status of every service."""
+        status = HealthCheckResponse(status=self._status)
+        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, status))
+
     def _publish(self, ready: bool) -> None:
         with self._lock:
             status = HealthCheckResponse.SERVING if ready else HealthCheckResponse.NOT_SERVING
@@ -84,17 +93,6 @@ class HealthService(health_pb2_grpc.HealthServicer):
                 for watcher, follows in self._watchers.items():
                     if follows:
                         watcher.offer(HealthCheckResponse(status=status))
-
-    def _check(
-        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
-    ) -> HealthCheckResponse:
-        if request.service not in self._services:
-            context.abort(grpc.StatusCode.NOT_FOUND, "service: the server has none of that name")
-        return HealthCheckResponse(status=self._status)
-
-    def _list(self, _request: object, _context: grpc.ServicerContext) -> health_pb2.HealthListResponse:
-        status = HealthCheckResponse(status=self._status)
-        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, status))
 
     def _watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext, send: Send

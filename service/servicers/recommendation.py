@@ -11,7 +11,7 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
     RecommendationServiceServicer as GeneratedServicer,
 )
 
-from service.domain.errors import NotFound
+from service.domain.errors import Unavailable
 from service.domain.recommender import Query, Recommender, Strategy
 from service.handler_threads import on_pool
 from service.ledger import Ledger
@@ -19,12 +19,13 @@ from service.operations.metrics import ServiceMetrics
 from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message
-from service.servicers.pages import Pages
+from service.servicers.pages import OutdatedPage, Pages
 from service.servicers.recommended_books import RecommendedBooks
 
 _MOST_RECENT_BOOKS = 100
 _MOST_EXCLUDED_BOOKS = 1000
 _SHORTEST_WINDOW_SECONDS, _LONGEST_WINDOW_SECONDS = 3600, 3650 * 86_400
+_MODEL_RETRY_SECONDS = 30.0  # the first training takes seconds to minutes
 
 _STRATEGIES = {
     Strategy.PERSONAL: pb.STRATEGY_PERSONAL,
@@ -128,7 +129,7 @@ class RecommendationServicer(GeneratedServicer):
     def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:  # noqa: N802
         model = self._recommender.model
         if model is None:
-            raise NotFound("model", "in use")
+            raise Unavailable("no model is in use yet", retry_seconds=_MODEL_RETRY_SECONDS)
         response = pb.GetModelResponse(
             version=model.version,
             method=model.method,
@@ -155,11 +156,13 @@ class RecommendationServicer(GeneratedServicer):
         if request.page_token:
             query.skip = self._pages.read(request.page_token, listed, basis)
         answer = self._recommender.recommend(query)
+        if request.page_token and answer.model_version != basis:
+            raise OutdatedPage  # the model was swapped just now
         self._metrics.answered(answer.strategy, answer.filled)
         category = query.categories[0] if len(query.categories) == 1 else ""
         following = query.skip + query.places
         response = pb.RecommendResponse(
-            next_page_token=self._pages.issue(following, listed, basis) if answer.more else "",
+            next_page_token=self._pages.issue(following, listed, answer.model_version) if answer.more else "",
             recommendation_id=self._answer_id(),
             model_version=answer.model_version,
             strategy=_STRATEGIES[answer.strategy],

@@ -44,38 +44,38 @@ class RecommendedBooks:
         """Return the bytes for the reply's MergeFromString; `category` is where popular ones are popular."""
         pieces: list[bytes] = []
         for book, score, because_id, because_title, share in suggestions:
-            body = self._body(book)
+            body = self._bodies.get(book.id)
+            if body is None or body[0] is not book:
+                body = self._bodies[book.id] = (book, _body(book))
             if because_id:
-                reason = self._learned_reason(because_id, because_title)
-                size = len(body) + _DOUBLE_BYTES + len(reason) + _DOUBLE_BYTES
-                pieces += (_head(size), body, _double(score), reason, _double(share))
+                reason = self._reasons.get(because_id)
+                if reason is None or reason[0] != because_title:
+                    reason = self._reasons[because_id] = (
+                        because_title,
+                        _learned_reason(because_id, because_title),
+                    )
+                size = len(body[1]) + _DOUBLE_BYTES + len(reason[1]) + _DOUBLE_BYTES
+                pieces += (_head(size), body[1], _double(score), reason[1], _double(share))
             else:
-                reason = _popular_reason(category)
-                size = len(body) + _DOUBLE_BYTES + len(reason)
-                pieces += (_head(size), body, _double(score), reason)
+                whole_reason = _popular_reason(category)
+                size = len(body[1]) + _DOUBLE_BYTES + len(whole_reason)
+                pieces += (_head(size), body[1], _double(score), whole_reason)
         return b"".join(pieces)
 
-    def _body(self, book: Book) -> bytes:
-        """Return all fields of RecommendedBook up to the tag of its score."""
-        kept = self._bodies.get(book.id)
-        if kept is None or kept[0] is not book:
-            message = pb.RecommendedBook(book_id=book.id, title=book.title, authors=book.authors)
-            kept = self._bodies[book.id] = (book, message.SerializeToString() + _SCORE)
-        return kept[1]
 
-    def _learned_reason(self, because_id: int, because_title: str) -> bytes:
-        """Return the field `reason` up to the tag of its share."""
-        kept = self._reasons.get(because_id)
-        if kept is None or kept[0] != because_title:
-            message = pb.Reason(
-                kind=pb.Reason.KIND_BECAUSE_YOU_READ,
-                because_book_id=because_id,
-                because_title=because_title,
-            )
-            content = message.SerializeToString() + _SHARE
-            piece = _REASON + _varint(len(content) + _DOUBLE_BYTES) + content
-            kept = self._reasons[because_id] = (because_title, piece)
-        return kept[1]
+def _body(book: Book) -> bytes:
+    """Return all fields of a RecommendedBook up to the tag of its score."""
+    message = pb.RecommendedBook(book_id=book.id, title=book.title, authors=book.authors)
+    return message.SerializeToString() + _SCORE
+
+
+def _learned_reason(because_id: int, because_title: str) -> bytes:
+    """Return the field `reason` up to the tag of its share."""
+    message = pb.Reason(
+        kind=pb.Reason.KIND_BECAUSE_YOU_READ, because_book_id=because_id, because_title=because_title
+    )
+    content = message.SerializeToString() + _SHARE
+    return _REASON + _varint(len(content) + _DOUBLE_BYTES) + content
 
 
 @lru_cache(1024)  # categories are tens

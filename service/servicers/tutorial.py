@@ -9,6 +9,7 @@ from recommendations_pb2 import (
 )
 from recommendations_pb2_grpc import RecommendationsServicer
 
+from service.domain.catalogue import LARGEST_INT32
 from service.domain.recommender import Query, Recommender
 from service.servicers.checking import LARGEST_PAGE, Check
 
@@ -18,9 +19,6 @@ SHELVES = {
     BookCategory.SCIENCE_FICTION: "science-fiction",
     BookCategory.GHOST_STORIES: "ghost-stories",
 }
-
-# Ids are int64 in the catalogue and int32 here.
-_LARGEST_INT32 = 2**31 - 1
 
 
 class TutorialServicer(RecommendationsServicer):
@@ -34,7 +32,7 @@ class TutorialServicer(RecommendationsServicer):
     ) -> RecommendationResponse:
         """Recommend books of one shelf; fewer than asked for, or none, where the shop has no more of it."""
         check = Check()
-        check.between("user_id", request.user_id, 1, _LARGEST_INT32)
+        check.between("user_id", request.user_id, 1, LARGEST_INT32)
         check.between("max_results", request.max_results, 1, LARGEST_PAGE)
         shelf = SHELVES.get(request.category)
         if shelf is None:
@@ -42,16 +40,20 @@ class TutorialServicer(RecommendationsServicer):
                 "category", request.category, "is not MYSTERY (0), SCIENCE_FICTION (1) or GHOST_STORIES (2)"
             )
         check.done()
-        if shelf not in self._recommender.catalogue.book_counts:
+        catalogue = self._recommender.catalogue
+        if shelf not in catalogue.book_counts:
             return RecommendationResponse()
         answer = self._recommender.recommend(
-            Query(reader_id=request.user_id, categories=(shelf,), places=request.max_results)
+            Query(
+                reader_id=request.user_id,
+                categories=(shelf,),
+                # The id field of these clients has no room for them.
+                exclude_book_ids=catalogue.ids_beyond_int32,
+                places=request.max_results,
+            )
         )
-        # Books whose ids are larger cannot be named to these clients.
         return RecommendationResponse(
             recommendations=[
-                BookRecommendation(id=each.book.id, title=each.book.title)
-                for each in answer.suggestions
-                if each.book.id <= _LARGEST_INT32
+                BookRecommendation(id=each.book.id, title=each.book.title) for each in answer.suggestions
             ]
         )

@@ -81,7 +81,14 @@ def engine_for(path: Path, *, create: bool) -> Engine:
             raise
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
+    engine = create_engine(
+        # Errors end up in logs and spans, where no reader's doings belong.
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        hide_parameters=True,
+        **_POOL,
+    )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

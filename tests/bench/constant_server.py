@@ -21,7 +21,7 @@ def main() -> None:
     """Serve the bytes of a file as the reply to Recommend."""
     reply = Path(sys.argv[1]).read_bytes()
     settings = Settings()
-    with HandlerThreads(settings.handler_threads) as handlers:
+    with HandlerThreads(settings.handler_threads, settings.max_call_seconds) as handlers:
         server = grpc.server(handlers, options=server_options(settings))
         handler = grpc.unary_unary_rpc_method_handler(lambda request, context: reply)
         service = "onlinebooks.recommendations.v1.RecommendationService"

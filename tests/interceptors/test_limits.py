@@ -111,6 +111,36 @@ def test_unary_work_in_flight_is_bounded_and_places_come_back(serve):
     assert told == ["in_flight"]
 
 
+def test_writes_have_places_of_their_own(serve):
+    inside, release, told = threading.Semaphore(0), threading.Event(), []
+
+    def behave(request, context):
+        inside.release()
+        release.wait(10)
+        return request
+
+    guard = Limits(
+        1e6,
+        10**6,
+        1,
+        max_streams=1,
+        max_writes=1,
+        is_write=lambda method: method == UNARY,
+        waiting=lambda: 100,  # so many wait that no read is taken up
+        on_refused=told.append,
+    )
+    echo = serve(Errors(), guard, unary=behave)
+    write = echo.unary.future(text("a"), timeout=10)
+    assert inside.acquire(timeout=10)
+    message, retry_seconds = refused(echo.unary, text("a"))
+    assert message == "the server is busy: 1 changes at a time is its limit"
+    assert 0 < retry_seconds <= 1
+    release.set()
+    assert write.result().value == "a"
+    assert echo.unary(text("b"), timeout=10).value == "b"
+    assert told == ["writes"]
+
+
 def test_a_failing_call_gives_its_place_back(serve):
     def behave(request, context):
         raise ValueError
@@ -144,6 +174,29 @@ def test_open_streams_are_bounded_and_a_cancelled_one_gives_its_place_back(serve
     wait_until(lambda: guard._streams.taken == 0)
     assert len(list(echo.server_stream(text("ab"), timeout=10))) == 2
     assert told == ["streams", "streams"]
+
+
+def test_one_identity_may_hold_half_of_the_streams(serve):
+    told, release = [], threading.Event()
+    guard = Limits(1e6, 10**6, 1, max_streams=4, on_refused=told.append)
+    echo = serve(Errors(), Named(), guard)
+
+    def requests():
+        yield text("a")
+        release.wait(10)
+
+    held = [echo.bidi(requests(), timeout=10, **of("shop")) for _ in range(2)]
+    for each in held:
+        next(each)
+    refusal = refused(echo.client_stream, iter([text("a")]), **of("shop"))
+    assert refusal[0] == "too many streams: 2 of the server's 4 at a time is the limit of each client"
+    assert len(list(echo.server_stream(text("ab"), timeout=10, **of("mail")))) == 2
+    release.set()
+    assert all(not list(each) for each in held)
+    wait_until(lambda: guard._streams.taken == 0)
+    assert len(list(echo.server_stream(text("ab"), timeout=10, **of("shop")))) == 2
+    assert told == ["streams"]
+    wait_until(lambda: not guard._streams._taken_by)
 
 
 def test_exempt_methods_are_never_refused(serve):

@@ -1,7 +1,7 @@
 """A forgotten reader is gone from the table and from the bytes on the disk."""
 
 from service.domain.interactions import Interaction, InteractionType
-from service.storage import Database
+from service.storage import Database, sqlite
 from tests.storage.rows import read
 
 
@@ -45,3 +45,16 @@ def test_sequence_numbers_are_never_used_again(url, path):
     )
     assert [name for _, name in rows] == ["a", "c", "d"]
     assert rows[1][0] > 2
+
+
+def test_a_reader_counts_as_forgotten_though_the_log_cannot_be_folded_in(database, monkeypatch, caplog):
+    """Else the caller, and memory, would go on as if the rows were still there."""
+
+    def fail(connection):
+        raise OSError("disk on fire")
+
+    database.record([read("a", reader=1)])
+    monkeypatch.setattr(sqlite, "fold_log", fail)
+    assert database.forget_reader(1) == 1
+    assert len(database.interactions()) == 0
+    assert "could not be folded in" in caplog.text

@@ -154,18 +154,19 @@ def test_a_start_is_refused_by_one_line_that_says_what_to_mend(shop, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("spoil", "part"),
+    ("spoil", "exit_code", "part"),
     [
-        (without_database, "recommendations.db does not exist"),
-        (database_is_damaged, "is damaged"),
-        (snapshot_bit_flipped, "was altered"),
-        (key_of_another_certificate, "does not belong to the certificate"),
+        (without_database, 1, "recommendations.db does not exist"),
+        (database_is_damaged, 1, "is damaged"),
+        (snapshot_bit_flipped, 1, "was altered"),
+        (key_of_another_certificate, 3, "RECOMMENDATIONS_TLS_CERTIFICATE_FILE, RECOMMENDATIONS_TLS_KEY_FILE"),
+        (without_roles, 3, "RECOMMENDATIONS_ROLES_FILE: "),
     ],
 )
-def test_the_command_tells_it_without_a_traceback_and_fails(shop, spoil, part):
+def test_the_command_tells_it_without_a_traceback_and_fails(shop, spoil, exit_code, part):
     spoil(shop)
     result = start(shop)
-    assert_fails(result, 1, part)
+    assert_fails(result, exit_code, part)
     assert result.stdout == ""
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
@@ -117,3 +119,22 @@ def test_no_line_names_a_reader(service):
     lines = json.dumps(service.log(9))
     assert str(READER) not in lines
     assert "1214365890" not in lines
+
+
+def test_even_our_own_mistake_with_the_database_names_no_reader(start, shop):
+    service = start(shop)
+    with closing(sqlite3.connect(shop.directory / "recommendations.db")) as database:
+        database.execute("ALTER TABLE interactions RENAME TO elsewhere")
+    batch = a_batch(an_interaction(reader_id=READER))
+    refused(service.client.recommendations.RecordInteractions, batch)
+    (line,) = service.log(1)
+    assert (line["level"], line["code"]) == ("error", "Internal")
+    assert "interactions" in line["traceback"]
+    assert str(READER) not in json.dumps(line)
+
+
+def test_log_level_holds_for_calls_too(start):
+    service = start(log_level="warning")
+    service.client.recommendations.Recommend(pb.RecommendRequest(reader_id=1))
+    refused(service.client.recommendations.Recommend, pb.RecommendRequest(page_size=-1))
+    assert service.log(0) == []

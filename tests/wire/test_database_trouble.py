@@ -103,6 +103,32 @@ def test_answers_go_on_while_more_writes_wait_than_there_are_threads(start):
     assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
+def test_every_read_is_answered_while_a_flood_of_writes_waits(start):
+    service = start()
+    stub = service.client.recommendations
+    with locked_by_another_process(service.shop.file):
+        pending = [stub.RecordInteractions.future(reads(1, f"flood-{n}"), timeout=60) for n in range(60)]
+        answered = [stub.Recommend.future(RECOMMEND, timeout=30) for _ in range(60)]
+        assert all(each.result().books for each in answered)
+        while not all(each.done() for each in pending):
+            assert stub.Recommend(RECOMMEND, timeout=30).books
+    codes = [each.code() for each in pending]
+    assert set(codes) <= {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+    refusals = [refused(each.result) for each in pending if each.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert {each.message for each in refusals} == {"the server is busy: 16 changes at a time is its limit"}
+    assert all(each.retry_seconds > 0 for each in refusals)
+    assert (
+        service.metrics()['recommendations_refused_calls_total{limit="writes"}']
+        == codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
+        > 0
+    )
+    assert stub.RecordInteractions(reads(1, "after")).recorded_count == 1
+
+
 def test_read_only_database_is_served_and_refuses_writes_until_it_can_be_written_again(start, shop):
     set_write_version(shop.file, 3)
     service = start(shop)

@@ -4,9 +4,15 @@ import threading
 
 import grpc
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
+from prometheus_client import CollectorRegistry
 
+from service.domain.recommender import Query, Recommender
+from service.models import ModelStore
+from service.operations.conditions import Conditions
 from service.sample import sample_books
 from service.training import TrainingSettings
+from service.upkeep import MODEL, Upkeep
+from tests.domain.shop import book, did, log_of
 from tests.world import READER_COUNT, wait_until
 
 SMALLER = TrainingSettings(neighbour_count=20)
@@ -111,3 +117,15 @@ def test_trained_model_knows_what_was_recorded_while_serving(start, shop):
     assert stub.GetModel(pb.GetModelRequest()).interaction_count == counted + 100
     similar = stub.SimilarBooks(pb.SimilarBooksRequest(book_id=10, page_size=3)).books
     assert 20 in [book.book_id for book in similar]
+
+
+def test_popularity_is_refreshed_though_there_is_no_model(tmp_path):
+    live = Recommender([book(1), book(2)], log_of(did(1, 1)))
+    conditions = Conditions([MODEL])
+    (tmp_path / "models").mkdir()
+    registry = CollectorRegistry()
+    store = ModelStore(tmp_path / "models")
+    with Upkeep(store, live, conditions, 0.05, registry, popularity_seconds=0.05):
+        live.learn([did(2, 2), did(3, 2)])
+        wait_until(lambda: live.recommend(Query(places=1)).suggestions[0].book.id == 2)
+    assert not conditions.ready

@@ -1,6 +1,7 @@
 """More work than the service takes: it says so at once, with when to come back, and health still answers."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,6 +37,25 @@ def slow_writes(service) -> Iterator[None]:
         other.close()
 
 
+@contextmanager
+def slow_reads(service) -> Iterator[threading.Semaphore]:
+    """Let recommendations wait until the block ends; the semaphore counts those that have begun."""
+    recommender = service.app.recommender
+    recommend, begun, go = recommender.recommend, threading.Semaphore(0), threading.Event()
+
+    def wait_first(query):
+        begun.release()
+        go.wait(20)
+        return recommend(query)
+
+    recommender.recommend = wait_first
+    try:
+        yield begun
+    finally:
+        go.set()
+        del recommender.recommend
+
+
 def test_identity_beyond_its_rate_is_told_when_to_come_back_and_others_are_not_touched(start):
     service = start(rate_per_second=0.1, rate_burst=3)
     recommend = service.client.recommendations.Recommend
@@ -64,7 +84,7 @@ def test_denied_calls_cost_nobody_elses_share(start):
 def test_streams_beyond_the_limit_are_refused_at_once_and_calls_go_on(start):
     service = start(stream_threads=2)
     stub = service.client.recommendations
-    taken = [OpenStream(stub) for _ in range(2)]
+    taken = [OpenStream(stub), OpenStream(service.reader.recommendations)]
     for stream in taken:
         assert stream.ask().response.books
     for _ in range(10):
@@ -81,6 +101,30 @@ def test_streams_beyond_the_limit_are_refused_at_once_and_calls_go_on(start):
     assert taken[1].ask().response.books
 
 
+def test_one_identity_can_not_take_all_streams(start):
+    service = start(stream_threads=4)
+    stub = service.client.recommendations
+    taken = [OpenStream(stub) for _ in range(2)]
+    for stream in taken:
+        assert stream.ask().response.books
+    refusal = refused(OpenStream(stub).ask)
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal.message == ("too many streams: 2 of the server's 4 at a time is the limit of each client")
+    assert refusal.retry_seconds > 0
+    assert OpenStream(service.reader.recommendations).ask().response.books
+    assert refused_calls(service, "streams") == 1
+    assert taken[0].end() == []
+    wait_until(lambda: not refusal_or_none(OpenStream(stub).ask))
+
+
+def test_unknown_method_is_told_as_such_while_all_streams_are_taken(start):
+    service = start(stream_threads=1)
+    assert OpenStream(service.client.recommendations).ask().response.books
+    for _ in range(5):
+        refusal = refused(service.client.send, "/nobody.Serves/This", b"")
+        assert refusal.code is grpc.StatusCode.UNIMPLEMENTED
+
+
 def test_watches_of_health_take_no_place_of_a_stream(start):
     service = start(stream_threads=1)
     watches = [service.client.health.Watch(HealthCheckRequest()) for _ in range(20)]
@@ -93,44 +137,48 @@ def test_watches_of_health_take_no_place_of_a_stream(start):
 def test_calls_beyond_those_in_flight_are_shed_and_those_taken_up_end_well(start):
     service = start(max_in_flight=2, handler_threads=3)
     stub = service.client.recommendations
-    with slow_writes(service):
-        taken = [stub.RecordInteractions.future(reads(10, f"batch-{n}")) for n in range(2)]
-        wait_until(lambda: writes_begun(service) == 2)
-        shed = []
-
-        def is_shed() -> bool:
-            try:
-                stub.Recommend(RECOMMEND)
-            except grpc.RpcError as error:
-                shed.append(refusal_of(error))
-            return bool(shed)
-
-        wait_until(is_shed)
+    with slow_reads(service) as begun:
+        taken = [stub.Recommend.future(RECOMMEND) for _ in range(2)]
+        assert all(begun.acquire(timeout=20) for _ in taken)
+        shed = refused(stub.Recommend, RECOMMEND)
         assert is_healthy(service.client)
-    assert shed[0].code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert shed[0].reason == "SERVER_BUSY"
-    assert shed[0].message == "the server is busy: 2 calls at a time is its limit"
-    assert 0 < shed[0].retry_seconds <= 1
-    assert [each.result().recorded_count for each in taken] == [10, 10]
+        assert stub.RecordInteractions(reads(10)).recorded_count == 10
+    assert shed.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert shed.reason == "SERVER_BUSY"
+    assert shed.message == "the server is busy: 2 calls at a time is its limit"
+    assert 0 < shed.retry_seconds <= 1
+    assert all(each.result().books for each in taken)
     assert refused_calls(service, "in_flight") == 1
     wait_until(lambda: not refusal_or_none(stub.Recommend, RECOMMEND))
 
 
-def refusal_or_none(call, request):
+def test_writes_that_wait_take_no_place_of_a_read(start):
+    service = start(max_in_flight=1, handler_threads=2)
+    stub = service.client.recommendations
+    with slow_writes(service):
+        taken = [stub.RecordInteractions.future(reads(10, f"batch-{n}")) for n in range(5)]
+        wait_until(lambda: writes_begun(service) == 5)
+        assert stub.Recommend(RECOMMEND).books
+        assert is_healthy(service.client)
+    assert {each.code() for each in taken} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert refused_calls(service, "in_flight") == refused_calls(service, "writes") == 0
+
+
+def refusal_or_none(call, *arguments):
     try:
-        call(request)
+        call(*arguments)
     except grpc.RpcError as error:
         return refusal_of(error)
     return None
 
 
 def test_flood_is_shed_without_a_call_left_hanging(start):
-    """Each is answered or refused, none of them late: more calls at once than may be in flight."""
-    service = start(max_in_flight=4, handler_threads=2)
+    """Each is answered or refused, none of them late: more writes at once than have places."""
+    service = start(handler_threads=2)
     stub = service.client.recommendations
     with slow_writes(service):
         pending = [stub.RecordInteractions.future(reads(1, f"flood-{n}"), timeout=30) for n in range(300)]
-        wait_until(lambda: refused_calls(service, "in_flight") > 0)
+        wait_until(lambda: refused_calls(service, "writes") > 0)
     codes = [each.code() for each in pending]
     assert set(codes) <= {
         grpc.StatusCode.OK,

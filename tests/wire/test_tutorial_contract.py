@@ -7,6 +7,7 @@ from onlinebooks.recommendations.v1.book_pb2 import Book
 from onlinebooks.recommendations.v1.catalogue_service_pb2 import DeleteBooksRequest, UpsertBooksRequest
 from recommendations_pb2 import BookCategory, RecommendationRequest
 
+from tests.wire.batches import NEWCOMER, a_batch, an_interaction
 from tests.world import refused
 
 SHELVES = {"mystery": 0, "science-fiction": 1, "ghost-stories": 2}
@@ -95,3 +96,18 @@ def test_book_whose_id_the_contract_cannot_carry_is_left_out(start):
     service.client.catalogue.UpsertBooks(UpsertBooksRequest(books=books))
     answer = service.client.tutorial.Recommend(request)
     assert [each.id for each in answer.recommendations] == [2**31 - 1]
+
+
+def test_books_with_larger_ids_do_not_use_up_places(start):
+    service = start()
+    large = [Book(id=2**40 + n, title=f"Mystery {n}", categories=["mystery"]) for n in range(20)]
+    service.client.catalogue.UpsertBooks(UpsertBooksRequest(books=large))
+    batch = [
+        an_interaction(f"{reader}-{book.id}", reader_id=NEWCOMER + reader, book_id=book.id)
+        for reader in range(400)
+        for book in large
+    ]
+    service.client.recommendations.RecordInteractions(a_batch(*batch))
+    service.app.recommender.refresh_popularity()
+    request = RecommendationRequest(user_id=2**31 - 1, category=BookCategory.MYSTERY, max_results=5)
+    assert len(service.client.tutorial.Recommend(request).recommendations) == 5

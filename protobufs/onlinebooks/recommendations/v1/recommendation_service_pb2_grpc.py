@@ -123,7 +123,7 @@ class RecommendationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """The model that answers now. Role reader-api.
+        """The model that answers now; UNAVAILABLE while there is none. Role reader-api.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
