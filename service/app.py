@@ -47,6 +47,7 @@ from service.models import ModelStore
 from service.operations.admin import AdminServer
 from service.operations.conditions import NOT_DRAINING, Conditions
 from service.operations.health import HealthService
+from service.operations.logs import LineWriter
 from service.operations.metrics import ServiceMetrics, ShopCollector
 from service.operations.reflection import V1, V1ALPHA, add_reflection
 from service.security.access import Policy
@@ -95,7 +96,7 @@ class App:
     ) -> None:
         """Prepare; `write_log` takes access-log lines (standard error's by default), `now` tells µs UTC."""
         self.settings = settings
-        self._write_log = write_log or sys.stderr.write
+        self._write_log = write_log
         self._now = now
         self._span_exporter = span_exporter
         self._stack = ExitStack()
@@ -115,6 +116,7 @@ class App:
         settings, registry = self.settings, self.registry
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
+        write_log = self._write_log or stack.enter_context(LineWriter(sys.stderr)).write
         # First of all: probes are answered from here on, and say what is still missing.
         self._admin = stack.enter_context(
             AdminServer(settings.admin_host, settings.admin_port, self.conditions, registry)
@@ -127,7 +129,9 @@ class App:
 
         database = stack.enter_context(Database.open(settings.database_url))
         models = ModelStore(settings.models_directory)
-        self.recommender = Recommender(database.books(), database.interactions())
+        self.recommender = Recommender(
+            database.books(), database.interactions(), kept_answers=settings.kept_answers
+        )
         self.conditions.set(CATALOGUE, True)
         stack.enter_context(
             Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
@@ -144,13 +148,19 @@ class App:
         self._health = stack.enter_context(HealthService(self.conditions))
         self._server = grpc.server(
             handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
-            interceptors=[self._chain(stack, policy, lambda: handlers.waiting)],
+            interceptors=[self._chain(stack, write_log, policy, lambda: handlers.waiting)],
             options=server_options(settings),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
         ledger = Ledger(database, self.recommender)
         recommendation = RecommendationServicer(
-            self.recommender, ledger, pages, ServiceMetrics(registry), self._now, streams
+            self.recommender,
+            ledger,
+            pages,
+            ServiceMetrics(registry),
+            self._now,
+            streams,
+            settings.kept_answers,
         )
         catalogue = CatalogueServicer(self.recommender, ledger, pages)
         recommendations_pb2_grpc.add_RecommendationsServicer_to_server(
@@ -170,7 +180,9 @@ class App:
         self._server.start()
         self.conditions.set(SERVING, True)
 
-    def _chain(self, stack: ExitStack, policy: Policy, waiting: Callable[[], int]) -> Chain:
+    def _chain(
+        self, stack: ExitStack, write_log: Callable[[str], object], policy: Policy, waiting: Callable[[], int]
+    ) -> Chain:
         settings = self.settings
         refused = Counter(
             "recommendations_refused_calls", "Calls refused by a limit.", ["limit"], registry=self.registry
@@ -194,7 +206,7 @@ class App:
                 # A span covers all that follows, and decides the trace id that the log line carries.
                 Tracing(self._tracer_provider(stack), settings.trace_ratio),
                 # Log and metrics see every outcome, that of the layers below included.
-                AccessLog(self._write_log, least_level=settings.log_level),
+                AccessLog(write_log, least_level=settings.log_level),
                 Metrics(self.registry, [*methods, *_REFLECTION]),
                 # From here inwards exceptions fly; outwards there are only status codes.
                 Errors(status_of),

@@ -65,6 +65,11 @@ class Settings(BaseModel):
         description="32 or more random bytes that sign page tokens; replicas share it; none: made at start",
     )
 
+    # A page is loaded more often than its reader does something. About 3 kB each.
+    kept_answers: int = Field(
+        4096, ge=0, le=1_000_000, description="answers kept for readers who ask again unchanged; 0: none"
+    )
+
     # Bounds
     # Answers wait for no I/O (whatever does is given a spare thread): a few more than cores are plenty.
     handler_threads: int = Field(4, ge=1, le=64, description="threads that answer unary calls")

@@ -95,9 +95,9 @@ class Catalogue:
         return sorted(filter(None, self._books), key=lambda book: book.id)
 
     @cached_property
-    def ids_beyond_int32(self) -> list[int]:
+    def ids_beyond_int32(self) -> tuple[int, ...]:
         """The ids of all books that a 32-bit field cannot carry."""
-        return self.ids[self.ids > LARGEST_INT32].tolist()
+        return tuple(self.ids[self.ids > LARGEST_INT32].tolist())
 
     def position(self, book_id: int) -> int:
         """Return the position of a book, deleted or not; -1 when there never was one of this id."""

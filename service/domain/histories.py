@@ -55,6 +55,10 @@ class Histories:
         recent = self._recent.get(reader_id)
         return self._base(reader_id) if recent is None else recent
 
+    def news_of(self, reader_id: int) -> History | None:
+        """Return what a reader's history has become since the start: another object after every change."""
+        return self._recent.get(reader_id)
+
     def _base(self, reader_id: int) -> History:
         place = bisect_left(self._readers, reader_id)
         if place == len(self._readers) or self._readers[place] != reader_id:

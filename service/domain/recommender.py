@@ -13,6 +13,7 @@ from service.domain.books import Book
 from service.domain.catalogue import Catalogue
 from service.domain.histories import NO_HISTORY, Histories, History
 from service.domain.interactions import Interaction, InteractionLog
+from service.domain.kept import Kept
 from service.domain.model import ItemModel
 from service.domain.popularity import Popularity, popular_order
 from service.domain.ranking import Neighbours, Ranking, Scratch, rank
@@ -81,7 +82,15 @@ class _Shelves:
 class Recommender:
     """Answers from memory. Any number of threads may ask; changes take turns under one lock."""
 
-    def __init__(self, books: Iterable[Book], log: InteractionLog, model: ItemModel | None = None) -> None:
+    def __init__(
+        self,
+        books: Iterable[Book],
+        log: InteractionLog,
+        model: ItemModel | None = None,
+        *,
+        kept_answers: int = 0,
+    ) -> None:
+        """Learn what there is; up to `kept_answers` answers to readers are kept for when they ask again."""
         catalogue = Catalogue(books)
         log = log.by_time()
         positions = catalogue.positions_of_array(log.book_ids)
@@ -89,6 +98,7 @@ class Recommender:
         self._popularity = Popularity(log, positions)
         self._lock = threading.Lock()
         self._thread = threading.local()
+        self._kept = Kept[Answer](kept_answers)
         self._shelves = self._arrange(catalogue, model)
 
     def _arrange(self, catalogue: Catalogue, model: ItemModel | None) -> _Shelves:
@@ -98,6 +108,10 @@ class Recommender:
         for slug in catalogue.book_counts:
             popular[slug] = order[np.any(catalogue.category_bits[order] & catalogue.wanted([slug]), axis=1)]
         return _Shelves(catalogue, model, _neighbours(catalogue, model), counts, popular)
+
+    def _replace_shelves(self, catalogue: Catalogue, model: ItemModel | None) -> None:
+        self._shelves = self._arrange(catalogue, model)
+        self._kept.clear()  # else answers that nobody asks for again would hold on to the old model
 
     # What is there
 
@@ -121,22 +135,22 @@ class Recommender:
     def use_model(self, model: ItemModel) -> None:
         """Answer from this model from now on."""
         with self._lock:
-            self._shelves = self._arrange(self._shelves.catalogue, model)
+            self._replace_shelves(self._shelves.catalogue, model)
 
     def refresh_popularity(self) -> None:
         """Sort popular books by what readers did up to now."""
         with self._lock:
-            self._shelves = self._arrange(self._shelves.catalogue, self._shelves.model)
+            self._replace_shelves(self._shelves.catalogue, self._shelves.model)
 
     def upsert_books(self, books: Iterable[Book]) -> None:
         """Add books, or replace those of the same id."""
         with self._lock:
-            self._shelves = self._arrange(self._shelves.catalogue.with_books(books), self._shelves.model)
+            self._replace_shelves(self._shelves.catalogue.with_books(books), self._shelves.model)
 
     def delete_books(self, book_ids: Iterable[int]) -> None:
         """Take books out of every later answer."""
         with self._lock:
-            self._shelves = self._arrange(self._shelves.catalogue.without(book_ids), self._shelves.model)
+            self._replace_shelves(self._shelves.catalogue.without(book_ids), self._shelves.model)
 
     def learn(self, interactions: Sequence[Interaction]) -> None:
         """Let interactions count in the next answers to their readers."""
@@ -150,11 +164,34 @@ class Recommender:
         """Drop a reader's history; what they did stays, without their name, in popularity."""
         with self._lock:
             self._histories.forget(reader_id)
+            self._kept.clear()
 
     # Answers
 
     def recommend(self, query: Query) -> Answer:
-        """Answer a query; raise InvalidInput for categories that the catalogue does not have."""
+        """Answer a query; raise InvalidInput for categories that the catalogue does not have.
+
+        The same object is returned again while neither the reader's history nor the shelves have changed.
+        """
+        if not query.reader_id:
+            return self._work_out(query)
+        key = (
+            query.reader_id,
+            query.places,
+            query.skip,
+            query.include_read,
+            tuple(query.categories),
+            tuple(query.exclude_book_ids),
+        )
+        # Before the answer is worked out: what changes meanwhile makes it one that is not given again.
+        news, shelves = self._histories.news_of(query.reader_id), self._shelves
+        answer = self._kept.get(key, news, shelves)
+        if answer is None:
+            answer = self._work_out(query)
+            self._kept.put(key, answer, news, shelves)
+        return answer
+
+    def _work_out(self, query: Query) -> Answer:
         # The history comes before the shelves: read the other way round, it could name positions of books
         # that were added in between.
         history = self._histories.of(query.reader_id) if query.reader_id else NO_HISTORY

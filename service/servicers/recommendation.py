@@ -12,7 +12,8 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
 )
 
 from service.domain.errors import Unavailable
-from service.domain.recommender import Query, Recommender, Strategy
+from service.domain.kept import Kept
+from service.domain.recommender import Answer, Query, Recommender, Strategy
 from service.handler_threads import on_pool
 from service.ledger import Ledger
 from service.operations.metrics import ServiceMetrics
@@ -20,7 +21,7 @@ from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message
 from service.servicers.pages import OutdatedPage, Pages
-from service.servicers.recommended_books import RecommendedBooks
+from service.servicers.recommended_books import RecommendedBooks, outcome
 
 _MOST_RECENT_BOOKS = 100
 _MOST_EXCLUDED_BOOKS = 1000
@@ -36,7 +37,10 @@ _STRATEGIES = {
 
 
 class RecommendationServicer(GeneratedServicer):
-    """RecommendationService of the v1 API; each method's contract stands in the proto file."""
+    """RecommendationService of the v1 API; each method's contract stands in the proto file.
+
+    Replies with books leave here in wire format: the message without them, and behind it the books.
+    """
 
     def __init__(
         self,
@@ -46,25 +50,27 @@ class RecommendationServicer(GeneratedServicer):
         metrics: ServiceMetrics,
         now: Callable[[], int],
         streams: ThreadPoolExecutor,
+        kept_answers: int,
     ) -> None:
         """Serve; `now` tells the time in µs since 1970 UTC, `streams` has the threads of streams."""
         self._recommender, self._ledger, self._pages = recommender, ledger, pages
         self._metrics, self._now = metrics, now
         self._books = RecommendedBooks()
+        self._kept = Kept[bytes](kept_answers)
         self.RecommendMany = on_pool(self._recommend_many, streams)  # type: ignore[method-assign]
         # Ids of answers: a random part for this process, a count within it.
         self._process = secrets.token_hex(6)
         self._count = itertools.count(1)
 
-    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # noqa: N802
         return self._recommend(request)
 
     def _recommend_many(
         self, requests: Iterable[pb.RecommendManyRequest], context: grpc.ServicerContext
-    ) -> Iterator[pb.RecommendManyResponse]:
+    ) -> Iterator[bytes | pb.RecommendManyResponse]:
         for each in requests:
             try:
-                yield pb.RecommendManyResponse(response=self._recommend(each.request))
+                yield outcome(self._recommend(each.request))
             except Exception as error:
                 status = status_of(error)
                 if status is None:
@@ -74,22 +80,21 @@ class RecommendationServicer(GeneratedServicer):
 
     def SimilarBooks(  # noqa: N802
         self, request: pb.SimilarBooksRequest, context: grpc.ServicerContext
-    ) -> pb.SimilarBooksResponse:
+    ) -> bytes:
         check = Check()
         check.identifier("book_id", request.book_id)
         check.at_most("categories", request.categories, MOST_CATEGORIES)
         places = check.page_size(request.page_size)
         check.done()
         answer = self._recommender.similar(request.book_id, request.categories, places)
-        response = pb.SimilarBooksResponse(
+        reply = pb.SimilarBooksResponse(
             recommendation_id=self._answer_id(), model_version=answer.model_version
         )
-        response.MergeFromString(self._books.encoded(answer.suggestions))
-        return response
+        return reply.SerializeToString() + self._books.encoded(answer.suggestions)
 
     def PopularBooks(  # noqa: N802
         self, request: pb.PopularBooksRequest, context: grpc.ServicerContext
-    ) -> pb.PopularBooksResponse:
+    ) -> bytes:
         check = Check()
         places = check.page_size(request.page_size)
         since = None
@@ -102,9 +107,8 @@ class RecommendationServicer(GeneratedServicer):
             since = self._now() - int(seconds * 1e6)
         check.done()
         books = self._recommender.popular(request.category, since, places)
-        response = pb.PopularBooksResponse(recommendation_id=self._answer_id())
-        response.MergeFromString(self._books.encoded(books, request.category))
-        return response
+        reply = pb.PopularBooksResponse(recommendation_id=self._answer_id())
+        return reply.SerializeToString() + self._books.encoded(books, request.category)
 
     def RecordInteractions(  # noqa: N802
         self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
@@ -122,9 +126,9 @@ class RecommendationServicer(GeneratedServicer):
         check = Check()
         check.identifier("reader_id", request.reader_id)
         check.done()
-        return pb.ForgetReaderResponse(
-            deleted_interaction_count=self._ledger.forget_reader(request.reader_id)
-        )
+        deleted = self._ledger.forget_reader(request.reader_id)
+        self._kept.clear()
+        return pb.ForgetReaderResponse(deleted_interaction_count=deleted)
 
     def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:  # noqa: N802
         model = self._recommender.model
@@ -141,7 +145,7 @@ class RecommendationServicer(GeneratedServicer):
         response.trained_at.FromMicroseconds(model.trained_at)
         return response
 
-    def _recommend(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
+    def _recommend(self, request: pb.RecommendRequest) -> bytes:
         query = self._query(request)
         model = self._recommender.model
         basis = model.version if model else ""
@@ -159,17 +163,24 @@ class RecommendationServicer(GeneratedServicer):
         if request.page_token and answer.model_version != basis:
             raise OutdatedPage  # the model was swapped just now
         self._metrics.answered(answer.strategy, answer.filled)
-        category = query.categories[0] if len(query.categories) == 1 else ""
+        place = (listed, query.skip, query.places)
+        encoded = self._kept.get(place, answer)
+        if encoded is None:
+            encoded = self._encoded(query, listed, answer)
+            self._kept.put(place, encoded, answer)
+        return pb.RecommendResponse(recommendation_id=self._answer_id()).SerializeToString() + encoded
+
+    def _encoded(self, query: Query, listed: tuple[object, ...], answer: Answer) -> bytes:
+        """Return the reply to a query in wire format, all but its recommendation_id."""
         following = query.skip + query.places
-        response = pb.RecommendResponse(
+        reply = pb.RecommendResponse(
             next_page_token=self._pages.issue(following, listed, answer.model_version) if answer.more else "",
-            recommendation_id=self._answer_id(),
             model_version=answer.model_version,
             strategy=_STRATEGIES[answer.strategy],
             filled_count=answer.filled,
         )
-        response.MergeFromString(self._books.encoded(answer.suggestions, category))
-        return response
+        category = query.categories[0] if len(query.categories) == 1 else ""
+        return reply.SerializeToString() + self._books.encoded(answer.suggestions, category)
 
     def _query(self, request: pb.RecommendRequest) -> Query:
         check = Check()

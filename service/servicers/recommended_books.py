@@ -1,7 +1,8 @@
 """Writes the books of a reply in protobuf's wire format, from kept pieces; knows nothing of requests.
 
 What a reply says of a book is the same every time but for two numbers. Ten books made as message objects cost
-more than ranking them; joined from pieces, and parsed by the reply in one go, they cost a fifth of it.
+more than ranking them; joined from pieces they cost a fraction of it. Behind a serialised message they are
+its field `books`, because messages in wire format are joined by concatenation.
 https://protobuf.dev/programming-guides/encoding/ describes the format.
 """
 
@@ -23,6 +24,7 @@ def _tag(field_number: int, wire_type: int) -> bytes:
     return bytes([field_number << 3 | wire_type])  # one byte, up to field 15
 
 
+_RESPONSE = _tag(pb.RecommendManyResponse.RESPONSE_FIELD_NUMBER, _DELIMITED)
 _BOOKS = _tag(pb.RecommendResponse.BOOKS_FIELD_NUMBER, _DELIMITED)
 _SCORE = _tag(pb.RecommendedBook.SCORE_FIELD_NUMBER, _FIXED64)
 _REASON = _tag(pb.RecommendedBook.REASON_FIELD_NUMBER, _DELIMITED)
@@ -41,7 +43,7 @@ class RecommendedBooks:
         self._reasons: dict[int, tuple[str, bytes]] = {}
 
     def encoded(self, suggestions: Iterable[Suggestion], category: str = "") -> bytes:
-        """Return the bytes for the reply's MergeFromString; `category` is where popular ones are popular."""
+        """Return the field in wire format; `category` is where popular ones are popular."""
         pieces: list[bytes] = []
         for book, score, because_id, because_title, share in suggestions:
             body = self._bodies.get(book.id)
@@ -61,6 +63,11 @@ class RecommendedBooks:
                 size = len(body[1]) + _DOUBLE_BYTES + len(whole_reason)
                 pieces += (_head(size), body[1], _double(score), whole_reason)
         return b"".join(pieces)
+
+
+def outcome(reply: bytes) -> bytes:
+    """Return the RecommendManyResponse, in wire format, that holds a RecommendResponse in wire format."""
+    return _RESPONSE + _varint(len(reply)) + reply
 
 
 def _body(book: Book) -> bytes:

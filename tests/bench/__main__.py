@@ -18,7 +18,18 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.cores import BenchError, cpu_seconds, two_cores
 from tests.bench.load import STREAMS_EACH, require_h2load, send
-from tests.bench.report import CONSTANT, MTLS, PLAINTEXT, SERVERS, Measurement, Round, as_json, table, verdict
+from tests.bench.report import (
+    COLD,
+    CONSTANT,
+    MTLS,
+    PLAINTEXT,
+    SERVERS,
+    Measurement,
+    Round,
+    as_json,
+    table,
+    verdict,
+)
 from tests.bench.servers import Service, real_replies, running_module, running_service
 from tests.bench.shop import Shop, framed
 
@@ -35,6 +46,7 @@ _LONGEST_RUN = 10
 class _Target:
     pid: int  # of the server
     port: int  # for the load; the tunnel's for mutual TLS
+    service: Service | None = None  # whose own count the load's is held against
 
 
 def main() -> int:
@@ -69,6 +81,7 @@ def _bench(seconds: float, round_count: int) -> list[Round]:
         shop.prepare()
         readers = shop.draw_readers(round_count, _KNOWN, _UNKNOWN, _SEED)
         service = stack.enter_context(running_service(shop, directory / "access.log", server_core))
+        cold = stack.enter_context(running_service(shop, directory / "cold.log", server_core, kept_answers=0))
 
         everyone = list(chain.from_iterable(readers))
         replies = real_replies(service.plaintext_port, everyone)
@@ -84,8 +97,9 @@ def _bench(seconds: float, round_count: int) -> list[Round]:
         )
         targets = {
             CONSTANT: _Target(constant_pid, constant_port),
-            PLAINTEXT: _Target(service.pid, service.plaintext_port),
-            MTLS: _Target(service.pid, tunnel_port),
+            COLD: _Target(cold.pid, cold.plaintext_port, cold),
+            PLAINTEXT: _Target(service.pid, service.plaintext_port, service),
+            MTLS: _Target(service.pid, tunnel_port, service),
         }
         print(
             f"Python {platform.python_version()}; servers on core {server_core}, load on core {load_core}; "
@@ -103,7 +117,7 @@ def _bench(seconds: float, round_count: int) -> list[Round]:
                 bodies[-1].write_bytes(framed(reader))
             measured = {}
             for server in SERVERS:
-                measured[server] = _measure(targets[server], bodies, seconds, load_core, service)
+                measured[server] = _measure(targets[server], bodies, seconds, load_core)
                 print(
                     f"round {number} of {round_count}: {server:9} "
                     f"{measured[server].load.requests_per_second:7,.0f} requests/s",
@@ -113,16 +127,15 @@ def _bench(seconds: float, round_count: int) -> list[Round]:
     return rounds
 
 
-def _measure(
-    target: _Target, bodies: list[Path], seconds: float, load_core: int, service: Service
-) -> Measurement:
+def _measure(target: _Target, bodies: list[Path], seconds: float, load_core: int) -> Measurement:
     warm_up = send(target.port, bodies, _WARM_UP_REQUESTS_EACH, load_core, timeout_seconds=60)
     requests_each = max(1, round(warm_up.requests_per_second * seconds / len(bodies)))
-    handled = service.handled()
+    handled = target.service.handled() if target.service else {}
     cpu, started = cpu_seconds(target.pid), time.monotonic()
     load = send(target.port, bodies, requests_each, load_core, timeout_seconds=60 + _LONGEST_RUN * seconds)
     cpu, wall_seconds = cpu_seconds(target.pid) - cpu, time.monotonic() - started
-    _require_all_ok(handled, service.handled(), load.requests if target.pid == service.pid else 0)
+    if target.service:
+        _require_all_ok(handled, target.service.handled(), load.requests)
     return Measurement(load, 1e6 * cpu / load.requests, cpu / wall_seconds)
 
 

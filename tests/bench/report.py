@@ -7,11 +7,12 @@ from typing import Any
 
 from tests.bench.load import Load
 
-CONSTANT, PLAINTEXT, MTLS = "constant", "plaintext", "mtls"
-SERVERS = (CONSTANT, PLAINTEXT, MTLS)
+CONSTANT, COLD, PLAINTEXT, MTLS = "constant", "cold", "plaintext", "mtls"
+SERVERS = (CONSTANT, COLD, PLAINTEXT, MTLS)
 
 _TITLES = {
     CONSTANT: "constant bytes, plaintext",
+    COLD: "service, nothing kept",
     PLAINTEXT: "whole service, plaintext",
     MTLS: "whole service, mutual TLS",
 }
@@ -80,9 +81,11 @@ def table(rounds: Sequence[Round]) -> str:
 
 def verdict(rounds: Sequence[Round]) -> str:
     """Return a line for each bar, and one for each server that did not have its core to itself."""
-    chain, mtls = Ratio.of(rounds, PLAINTEXT, CONSTANT), Ratio.of(rounds, MTLS, PLAINTEXT)
+    cold, chain = Ratio.of(rounds, COLD, CONSTANT), Ratio.of(rounds, PLAINTEXT, CONSTANT)
+    mtls = Ratio.of(rounds, MTLS, PLAINTEXT)
     lines = [
         _bar("the whole chain over plaintext, of constant bytes", chain, _LEAST_OF_CONSTANT),
+        _bar("the same with nothing kept, of constant bytes", cold, _LEAST_OF_CONSTANT),
         _bar("mutual TLS, of plaintext", mtls, _LEAST_OF_PLAINTEXT),
     ]
     for server in SERVERS:
@@ -100,6 +103,7 @@ def as_json(rounds: Sequence[Round]) -> dict[str, Any]:
     return {
         "rounds": [{server: asdict(each) for server, each in measured.items()} for measured in rounds],
         "chain_of_constant": Ratio.of(rounds, PLAINTEXT, CONSTANT).each,
+        "cold_of_constant": Ratio.of(rounds, COLD, CONSTANT).each,
         "mtls_of_plaintext": Ratio.of(rounds, MTLS, PLAINTEXT).each,
     }
 

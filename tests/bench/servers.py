@@ -49,7 +49,7 @@ class Service:
 
 
 @contextmanager
-def running_service(shop: Shop, log: Path, core: int) -> Iterator[Service]:
+def running_service(shop: Shop, log: Path, core: int, **settings: object) -> Iterator[Service]:
     """Run `recommendations serve` with its access log in a file."""
     ports = _free_ports(3)
     environment = shop.environment(
@@ -61,6 +61,7 @@ def running_service(shop: Shop, log: Path, core: int) -> Iterator[Service]:
         rate_per_second=_LIFTED,
         rate_burst=_LIFTED,
         drain_seconds=0,
+        **settings,
     )
     with log.open("wb") as lines, children_on(core):
         process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment, stderr=lines)

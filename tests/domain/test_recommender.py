@@ -239,6 +239,45 @@ def test_an_empty_shop_answers_with_nothing():
     assert empty.popular("", None, 5) == []
 
 
+def test_an_answer_is_kept_while_nothing_has_changed():
+    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
+    first = live.recommend(Query(reader_id=7))
+    assert live.recommend(Query(reader_id=7)) is first
+    assert ids(live.recommend(Query(reader_id=7, places=1))) == ids(first)[:1]
+    assert live.recommend(Query(reader_id=8)) is not first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda live: live.learn([did(7, 2, at=9)]),
+        lambda live: live.delete_books([2]),
+        lambda live: live.upsert_books([book(9)]),
+        lambda live: live.use_model(model_of({1: {6: 1.0}}, [1, 6], version="m2")),
+        lambda live: live.refresh_popularity(),
+        lambda live: live.forget(7),
+    ],
+    ids=["learn", "delete", "upsert", "model", "popularity", "forget"],
+)
+def test_no_kept_answer_outlives_a_change(change):
+    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
+    fresh = Recommender(BOOKS, log_of(did(7, 1)), MODEL)
+    first = live.recommend(Query(reader_id=7))
+    change(live)
+    change(fresh)
+    after = live.recommend(Query(reader_id=7))
+    assert after is not first
+    assert after == fresh.recommend(Query(reader_id=7))
+
+
+def test_no_more_answers_are_kept_than_allowed():
+    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=2)
+    first = live.recommend(Query(reader_id=7))
+    for reader_id in (8, 9, 10):
+        live.recommend(Query(reader_id=reader_id))
+    assert live.recommend(Query(reader_id=7)) is not first
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_ranking_agrees_with_the_definition(data):

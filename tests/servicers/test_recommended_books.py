@@ -6,7 +6,7 @@ from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
 from service.domain.books import Book
 from service.domain.recommender import Suggestion
-from service.servicers.recommended_books import RecommendedBooks
+from service.servicers.recommended_books import RecommendedBooks, outcome
 
 # Long enough for lengths of one, two and three bytes on the wire.
 TITLES = st.one_of(st.text(max_size=20), st.integers(100, 20_000).map(lambda length: "é" * length))
@@ -37,9 +37,8 @@ def made_by_protobuf(suggestion: Suggestion, category: str) -> pb.RecommendedBoo
 def reply_of(
     books: RecommendedBooks, suggestions: list[Suggestion], category: str = ""
 ) -> pb.RecommendResponse:
-    reply = pb.RecommendResponse(recommendation_id="kept")
-    reply.MergeFromString(books.encoded(suggestions, category))
-    return reply
+    rest = pb.RecommendResponse(recommendation_id="kept").SerializeToString()
+    return pb.RecommendResponse.FromString(rest + books.encoded(suggestions, category))
 
 
 @given(st.lists(st.one_of(LEARNED, POPULAR), max_size=5), st.sampled_from(["", "mystery", "é" * 64]))
@@ -48,6 +47,13 @@ def test_the_reply_is_what_protobuf_would_have_made(suggestions, category):
         recommendation_id="kept", books=[made_by_protobuf(each, category) for each in suggestions]
     )
     assert reply_of(RecommendedBooks(), suggestions, category) == expected
+
+
+@given(st.lists(LEARNED, max_size=5))
+def test_an_outcome_holds_its_reply(suggestions):
+    encoded = RecommendedBooks().encoded(suggestions)
+    expected = pb.RecommendManyResponse(response=pb.RecommendResponse.FromString(encoded))
+    assert pb.RecommendManyResponse.FromString(outcome(encoded)) == expected
 
 
 def test_all_replies_with_books_have_them_in_the_same_field():
