@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.system.processes import assert_fails, run, run_here
+from tests.system.processes import assert_fails, run, run_here, wait_until
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_metadata_is_sent(call, shared_service):
     service, _ = shared_service
     result = call("GetModel", "-H", "X-Request-Id: one-of-mine-17")
     assert result.returncode == 0, result.stderr
-    assert '"request_id":"one-of-mine-17"' in service.stderr
+    wait_until(lambda: '"request_id":"one-of-mine-17"' in service.stderr, "the line of the call")
 
 
 def test_a_refusal_shows_every_violation(call):
