@@ -5,12 +5,13 @@ from pathlib import Path
 
 from service.domain.books import Book, book_violations, quoted
 from service.importing import values
+from service.importing.chunks import Chunk
 from service.importing.columns import BOOK_COLUMNS
 from service.importing.problems import BadRow, BadValue, ImportReport
 from service.importing.rules import broken_rule
 from service.importing.run import Keeper, Progress, Sorter, run
 from service.importing.sink import Sink, Store
-from service.importing.sources import FORMATS, Chunk, format_of
+from service.importing.sources import FORMATS, format_of
 
 # A book has to stand on some shelf.
 DEFAULT_CATEGORY = "general"

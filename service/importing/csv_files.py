@@ -6,10 +6,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from service.importing.chunks import BYTES_A_CHUNK, ROWS_A_CHUNK, Chunk, check_header
 from service.importing.columns import Column
 from service.importing.lines import Lines
 from service.importing.problems import BadRow, ImportFailed
-from service.importing.sources import BYTES_A_CHUNK, ROWS_A_CHUNK, Chunk, check_header
 
 
 def read_csv(path: Path, columns: Sequence[Column], *, extra: bool = False) -> Iterator[Chunk]:

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from service.domain.books import MOST_AUTHORS, MOST_CATEGORIES, is_slug
+from service.importing.chunks import Chunk
 from service.importing.columns import BOOK_COLUMNS, Column
 from service.importing.csv_files import read_csv
 from service.importing.problems import ImportFailed
-from service.importing.sources import Chunk
 
 # Other columns of the layout are left alone.
 _COLUMNS = (

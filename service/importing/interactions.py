@@ -7,13 +7,14 @@ from pathlib import Path
 
 from service.domain.interactions import Interaction, InteractionType, interaction_violations
 from service.importing import values
+from service.importing.chunks import Chunk
 from service.importing.columns import INTERACTION_COLUMNS
 from service.importing.plain_rows import TYPES, digest, plain_rows
 from service.importing.problems import BadRow, BadValue, ImportFailed, ImportReport
 from service.importing.rules import broken_rule
 from service.importing.run import Keeper, Progress, Sorter, run
 from service.importing.sink import InteractionRow, Sink, Store
-from service.importing.sources import FORMATS, Chunk, format_of
+from service.importing.sources import FORMATS, format_of
 
 # Keeps the rules for ids while a row without one is checked: only a row that keeps all rules has a digest.
 _STAND_IN = "digest"

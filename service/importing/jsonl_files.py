@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from service.domain.books import quoted
+from service.importing.chunks import BYTES_A_CHUNK, ROWS_A_CHUNK, Chunk
 from service.importing.columns import Column
 from service.importing.lines import Lines
 from service.importing.problems import BadRow
-from service.importing.sources import BYTES_A_CHUNK, ROWS_A_CHUNK, Chunk
 
 
 def read_jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Chunk]:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from service.importing.chunks import ROWS_A_CHUNK, Chunk, check_header
 from service.importing.columns import Column
 from service.importing.problems import ImportFailed
-from service.importing.sources import ROWS_A_CHUNK, Chunk, check_header
 
 _WANTED = {
     "whole": "a whole number",

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from service.importing.chunks import Chunk
 from service.importing.columns import Column
 from service.importing.problems import BadRow, ImportFailed, ImportReport
 from service.importing.sink import Sink, Store
-from service.importing.sources import Chunk, chunks_of
+from service.importing.sources import chunks_of
 
 Progress = Callable[[int, int], None]
 # Sorts a chunk's rows into those to store and those that are refused, both in the file's order.
