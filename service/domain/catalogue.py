@@ -99,10 +99,6 @@ class Catalogue:
         """The ids of all books that a 32-bit field cannot carry."""
         return tuple(self.ids[self.ids > LARGEST_INT32].tolist())
 
-    def position(self, book_id: int) -> int:
-        """Return the position of a book, deleted or not; -1 when there never was one of this id."""
-        return self._position_of.get(book_id, -1)
-
     def positions(self, book_ids: Sequence[int]) -> NDArray[np.int32]:
         """Return the positions of those books that have one, in the given order."""
         known = (self._position_of.get(book_id) for book_id in book_ids)
