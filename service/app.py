@@ -7,6 +7,7 @@
 Whatever is acquired is released in reverse, also when a start fails half-way. Nothing is made at import.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from secrets import token_bytes
 from threading import Event
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 import recommendations_pb2
@@ -39,10 +40,12 @@ from interceptors.logging import AccessLog
 from interceptors.metrics import Metrics
 from interceptors.tracing import Tracing
 from service.channel import server_options
-from service.domain.recommender import Recommender
+from service.domain.errors import Unavailable
 from service.failure import Failure
+from service.following import DATABASE, Follower
 from service.handler_threads import HandlerThreads
 from service.ledger import Ledger
+from service.mirroring import MirrorKeeper
 from service.models import ModelStore
 from service.operations.admin import AdminServer
 from service.operations.conditions import NOT_DRAINING, Conditions
@@ -58,10 +61,17 @@ from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings, SettingsError, variable
-from service.storage import Database
+from service.storage import Database, DatabaseAway
 from service.upkeep import MODEL, Upkeep
 
 CATALOGUE, SERVING = "catalogue", "serving"
+
+Value = TypeVar("Value")
+
+_log = logging.getLogger("recommendations")
+
+# Pauses between attempts to reach a database at the start: soon at first, then so as not to be a burden.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 
 _CONTRACTS = (
     recommendations_pb2.DESCRIPTOR.services_by_name["Recommendations"],
@@ -83,25 +93,36 @@ def microseconds_now() -> int:
     return time.time_ns() // 1000
 
 
+class Stopped(Exception):
+    """The service was told to stop while it was still starting."""
+
+
 class App:
-    """The running service. Entering it raises a Failure of one line where it cannot start."""
+    """The running service. Entering it raises a Failure of one line where it cannot start.
+
+    While the database is away, entering waits; `stop` ends the wait, and entering then raises Stopped.
+    """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        stop: Event | None = None,
         write_log: Callable[[str], object] | None = None,
         now: Callable[[], int] = microseconds_now,
         span_exporter: Any = None,
     ) -> None:
         """Prepare; `write_log` takes access-log lines (standard error's by default), `now` tells µs UTC."""
         self.settings = settings
+        self._stop = stop or Event()
         self._write_log = write_log
         self._now = now
         self._span_exporter = span_exporter
         self._stack = ExitStack()
         self.registry = CollectorRegistry()
-        self.conditions = Conditions((CATALOGUE, MODEL, SERVING, NOT_DRAINING), registry=self.registry)
+        self.conditions = Conditions(
+            (CATALOGUE, MODEL, SERVING, NOT_DRAINING), advisory=(DATABASE,), registry=self.registry
+        )
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -127,16 +148,24 @@ class App:
         credentials = self._credentials(stack)
         pages = Pages(self._page_token_key())
 
-        database = stack.enter_context(Database.open(settings.database_url))
-        models = ModelStore(settings.models_directory)
-        self.recommender = Recommender(
-            database.books(), database.interactions(), kept_answers=settings.kept_answers
+        database = stack.enter_context(self._reached(self._open_database))
+        mirror = stack.enter_context(
+            MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
         )
+        with _blaming("mirror_directory"):
+            shop = self._reached(mirror.open)
+        self.recommender = shop.recommender
         self.conditions.set(CATALOGUE, True)
+        models = ModelStore(Path(settings.models_url))
         stack.enter_context(
             Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
         )
         registry.register(ShopCollector(self.recommender, version("recommendations")))
+        ledger = Ledger(database, self.recommender)
+        follower = stack.enter_context(
+            Follower(database, ledger, shop, self.conditions, settings.follow_seconds, registry)
+        )
+        mirror.start(follower.renew)
 
         # The handlers' threads outlive the server, which is stopped first.
         handlers = stack.enter_context(
@@ -152,7 +181,6 @@ class App:
             options=server_options(settings),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
-        ledger = Ledger(database, self.recommender)
         recommendation = RecommendationServicer(
             self.recommender,
             ledger,
@@ -179,6 +207,32 @@ class App:
             self.plaintext_port = self._listen("127.0.0.1", settings.plaintext_port, "PLAINTEXT_PORT", None)
         self._server.start()
         self.conditions.set(SERVING, True)
+
+    def _open_database(self) -> Database:
+        settings = self.settings
+        return Database.open(
+            settings.database_url,
+            password_file=settings.database_password_file,
+            pool_size=settings.database_pool_size,
+            connect_seconds=settings.database_connect_seconds,
+            statement_seconds=settings.database_statement_seconds,
+        )
+
+    def _reached(self, use: Callable[[], Value]) -> Value:
+        """Return what needs the database; while it is away, say so and try again until told to stop."""
+        pause = _FIRST_PAUSE_SECONDS
+        told = ""
+        while True:
+            try:
+                return use()
+            except (DatabaseAway, Unavailable) as error:
+                self.conditions.set(DATABASE, False, str(error))
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("%s; waiting for it", error)
+            if self._stop.wait(pause):
+                raise Stopped
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _chain(
         self, stack: ExitStack, write_log: Callable[[str], object], policy: Policy, waiting: Callable[[], int]

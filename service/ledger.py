@@ -5,9 +5,13 @@ as well: a reader who is forgotten while their interaction is being stored must 
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.domain.books import Book
 from service.domain.errors import Unavailable
@@ -16,31 +20,148 @@ from service.domain.recommender import Recommender
 
 # Longer than any single write takes; a caller behind this many others is better told to come again.
 _LONGEST_WAIT_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+# One transaction of so many takes about half a second, and what waits for it is as many again.
+_MOST_A_GROUP = 20_000
+_MOST_WAITING = 40_000
 
 
 class Store(Protocol):
     """What the ledger needs of a database; each call is durable when it returns."""
 
-    def record(self, interactions: Sequence[Interaction]) -> list[bool]: ...
+    def record(self, interactions: Sequence[Interaction]) -> list[int]: ...
     def forget_reader(self, reader_id: int) -> int: ...
     def upsert_books(self, books: Sequence[Book]) -> tuple[int, int]: ...
     def delete_books(self, ids: Sequence[int]) -> int: ...
 
 
+class _Batch:
+    """What one caller wants stored, and what became of it."""
+
+    def __init__(self, interactions: Sequence[Interaction]) -> None:
+        self.interactions = interactions
+        self.new_count: int | None = None
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+
+
 class Ledger:
-    """The only writer of a running service. Methods raise Unavailable where the store cannot be written."""
+    """The only writer of a running service. Methods raise Unavailable where the store cannot be written.
+
+    Batches that come while another transaction is under way are stored together in the next one, by one of
+    their callers: the disk is waited for once for all of them.
+    """
 
     def __init__(self, store: Store, recommender: Recommender) -> None:
         self._store, self._recommender = store, recommender
         self._turn = threading.Lock()
+        self._gate = threading.Lock()
+        self._waiting: list[_Batch] = []
+        self._waiting_count = 0
+        self._own: set[int] = set()
+        self._is_away = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep every write out of the block; raises Unavailable where that takes too long."""
+        if not self._turn.acquire(timeout=_LONGEST_WAIT_SECONDS):
+            raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def database_is(self, *, away: bool) -> None:
+        """Say whether the database answers; while it does not, callers are told at once."""
+        self._is_away = away
+
+    def take_own(self, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of these rows this process has stored, each row once: it is forgotten then."""
+        own = np.array([each in self._own for each in sequences.tolist()], dtype=bool)
+        self._own.difference_update(sequences[own].tolist())
+        return own
+
+    def forget_own(self) -> None:
+        """Forget which rows are this process's own."""
+        self._own.clear()
 
     def record(self, interactions: Sequence[Interaction]) -> int:
         """Store interactions, all or none; return how many were new."""
-        with self._writing():
-            stored = self._store.record(interactions)
-            new = [each for each, is_new in zip(interactions, stored, strict=True) if is_new]
-            self._recommender.learn(new)
-        return len(new)
+        self._refuse_while_away()
+        batch = _Batch(interactions)
+        with self._gate:
+            if self._waiting_count + len(interactions) > _MOST_WAITING:
+                raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
+            self._waiting.append(batch)
+            self._waiting_count += len(interactions)
+        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+        # Whoever has the turn stores for all who wait by then; the others find theirs done.
+        while not batch.done.is_set():
+            if self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                try:
+                    if not batch.done.is_set():
+                        self._store_group()
+                finally:
+                    self._turn.release()
+            elif self._withdraw(batch):
+                raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
+            else:
+                batch.done.wait()  # it is being stored: the store's own limits bound this
+        if batch.error is not None:
+            raise batch.error
+        assert batch.new_count is not None
+        return batch.new_count
+
+    def _withdraw(self, batch: _Batch) -> bool:
+        with self._gate:
+            if batch not in self._waiting:
+                return False
+            self._waiting.remove(batch)
+            self._waiting_count -= len(batch.interactions)
+            return True
+
+    def _store_group(self) -> None:
+        group = self._next_group()
+        try:
+            self._store_together(group)
+        except Exception as error:  # noqa: BLE001 - told to whom it concerns
+            for batch in group:
+                if len(group) > 1 and not isinstance(error, Unavailable):
+                    # What is wrong with one batch is not the others' concern.
+                    try:
+                        self._store_together([batch])
+                    except Exception as own_error:  # noqa: BLE001
+                        batch.error = own_error
+                else:
+                    batch.error = error
+        finally:
+            for batch in group:
+                batch.done.set()
+
+    def _next_group(self) -> list[_Batch]:
+        with self._gate:
+            count = taken = 0
+            for batch in self._waiting:
+                if taken and count + len(batch.interactions) > _MOST_A_GROUP:
+                    break
+                count += len(batch.interactions)
+                taken += 1
+            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._waiting_count -= count
+        return group
+
+    def _store_together(self, group: Sequence[_Batch]) -> None:
+        together = [each for batch in group for each in batch.interactions]
+        sequences = self._store.record(together)
+        self._own.update(filter(None, sequences))
+        self._recommender.learn(
+            [each for each, sequence in zip(together, sequences, strict=True) if sequence]
+        )
+        start = 0
+        for batch in group:
+            end = start + len(batch.interactions)
+            batch.new_count = sum(map(bool, sequences[start:end]))
+            start = end
 
     def forget_reader(self, reader_id: int) -> int:
         """Delete everything of a reader; return how many interactions that were."""
@@ -65,9 +186,10 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=_LONGEST_WAIT_SECONDS):
-            raise Unavailable("too many changes are waiting to be stored", retry_seconds=1.0)
-        try:
+        self._refuse_while_away()
+        with self.turn():
             yield
-        finally:
-            self._turn.release()
+
+    def _refuse_while_away(self) -> None:
+        if self._is_away:
+            raise Unavailable("the database cannot be used right now", _RETRY_SECONDS)

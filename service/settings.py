@@ -54,9 +54,56 @@ class Settings(BaseModel):
 
     # What it knows
     database_url: str = Field(
-        "sqlite:///var/recommendations.db", description="SQLAlchemy URL of the database"
+        "sqlite:///var/recommendations.db",
+        description="sqlite:///file, or a libpq URL of PostgreSQL: postgresql://user@host/name?sslmode=verify-full",
     )
-    models_directory: Path = Field(Path("var/models"), description="directory of trained models")
+    database_password_file: Path | None = Field(
+        None, description="file with the password for PostgreSQL; none: as libpq finds one"
+    )
+    database_pool_size: int = Field(4, ge=1, le=100, description="connections to PostgreSQL at most")
+    # A healthy server in reach connects within milliseconds, and writes a batch within tens of them.
+    database_connect_seconds: float = Field(5, ge=1, le=60, description="longest wait for a connection")
+    database_statement_seconds: float = Field(
+        5, ge=0.1, le=600, description="longest wait for a statement of a call, also when the server hangs"
+    )
+    migrate_at_start: bool = Field(False, description="serve brings the schema up to date before it starts")
+    # Replicas see each other's interactions within this and a poll's own time.
+    follow_seconds: float = Field(
+        0.5, ge=0.05, le=60, description="pause between looks at what others stored in the database"
+    )
+    mirror_directory: Path = Field(
+        Path("var/mirror"),
+        description="directory of the mirror: books and histories as files that all workers map",
+    )
+    mirror_hours: float = Field(
+        24, gt=0, le=8760, description="age at which the mirror is written anew, without forgotten readers"
+    )
+    journal_directory: Path | None = Field(
+        None,
+        description="opt-in: directory where interactions are kept, on disk, while the database is away",
+    )
+    journal_max_bytes: int = Field(
+        64 * 1024 * 1024, ge=1 << 20, le=1 << 36, description="size at which the journal takes no more"
+    )
+    exposure_ratio: float = Field(
+        0.01, ge=0, le=1, description="part of the answers whose books are stored, to join with outcomes"
+    )
+    exposure_days: float = Field(30, gt=0, le=3650, description="how long stored answers are kept")
+    models_url: str = Field(
+        "var/models",
+        description="trained models: a directory, or s3://bucket/prefix of an S3-compatible store",
+    )
+    models_endpoint: str = Field(
+        "", description="URL of the S3-compatible store; empty: Amazon's for the region"
+    )
+    models_region: str = Field("us-east-1", description="region of the bucket")
+    models_credentials_file: Path | None = Field(
+        None, description="access key of the bucket, in the form of ~/.aws/credentials; none: anonymous"
+    )
+    models_cache_directory: Path = Field(
+        Path("var/models-cache"), description="where models of a bucket are put to be mapped"
+    )
+    models_kept: int = Field(5, ge=1, le=1000, description="models that stay when a new one is promoted")
     model_check_seconds: float = Field(
         5, ge=0.1, le=3600, description="pause between looks for a newly promoted model"
     )
@@ -121,22 +168,39 @@ class Settings(BaseModel):
     )
 
     @field_validator(
-        "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "roles_file", "models_directory"
+        "tls_certificate_file",
+        "tls_key_file",
+        "tls_client_ca_file",
+        "roles_file",
+        "mirror_directory",
+        "models_cache_directory",
+        "journal_directory",
     )
     @classmethod
-    def _path_is_named(cls, value: Path) -> Path:
+    def _path_is_named(cls, value: Path | None) -> Path | None:
         if value == Path():
             raise ValueError("must name a file or folder")
         return value
 
     @field_validator("database_url")
     @classmethod
-    def _database_is_sqlite(cls, value: str) -> str:
-        if not value.startswith("sqlite:///"):
-            raise ValueError("must be a sqlite:///path URL")
+    def _database_is_known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must be a sqlite:///path or a postgresql:// URL")
+        if re.match(r"postgresql://[^/@]*:[^/@]*@", value) or re.search(r"[?&](ssl)?password=", value):
+            raise ValueError("must hold no password; put it into the file of DATABASE_PASSWORD_FILE")
         return value
 
-    @field_validator("otlp_endpoint")
+    @field_validator("models_url")
+    @classmethod
+    def _models_are_somewhere(cls, value: str) -> str:
+        if "://" in value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", value):
+            raise ValueError("must be a directory or s3://bucket/prefix")
+        if not value:
+            raise ValueError("must name a directory or a bucket")
+        return value
+
+    @field_validator("otlp_endpoint", "models_endpoint")
     @classmethod
     def _endpoint_is_http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
@@ -200,8 +264,10 @@ def _mistake(error: ErrorDetails) -> str:
     place = error["loc"]
     if not place:
         return f"{PREFIX}PORT, {PREFIX}PLAINTEXT_PORT, {PREFIX}ADMIN_PORT: {message}"
-    # What a password looks like in a value that is not even a URL nobody knows: all before the last @ goes.
-    value = re.sub(r"^(\w+://)?.*@", r"\1***@", str(error["input"]), flags=re.DOTALL)[:80]
+    # What a password looks like in a value that is not even a URL nobody knows: all before the last @ goes,
+    # and what a URL's options say.
+    value = re.sub(r"^(\w+://)?.*@", r"\1***@", str(error["input"]), flags=re.DOTALL)
+    value = re.sub(r"(?<==)[^&]+", "***", value)[:80] if "://" in value else value[:80]
     return f"{variable(str(place[0]))}={value!r}: {message[:1].lower()}{message[1:]}"
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.postgres import postgres as postgres
+
 if TYPE_CHECKING:
     from tests.world import Certificates, RunningApp, Shop
 

@@ -1,7 +1,9 @@
-"""Find the programs outside Python that some tests run."""
+"""Find the programs outside Python that some tests run, and wait for what happens elsewhere."""
 
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ HOW_TO_GET = {
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "h2load": "apt-get install nghttp2-client",
-}
+    "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+} | dict.fromkeys(("initdb", "pg_ctl", "pg_basebackup"), "apt-get install postgresql")
 
 
 def require_tool(name: str) -> str:
@@ -21,10 +24,20 @@ def require_tool(name: str) -> str:
     Without it the test is skipped with how to get it, but fails under CI=true, where it must be there.
     """
     go_path = os.environ.get("GOPATH", "").partition(os.pathsep)[0] or Path.home() / "go"
-    found = shutil.which(name) or shutil.which(name, path=Path(go_path, "bin"))
+    # Debian keeps the programs of a PostgreSQL server out of PATH.
+    folders = [Path(go_path, "bin"), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
     if found:
         return found
     missing = f"{name} is not installed; get it with: {HOW_TO_GET[name]}"
     if os.environ.get("CI") == "true":
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20, what: str = "it") -> None:
+    """Poll until the condition holds; fail after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        time.sleep(0.01)

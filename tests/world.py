@@ -6,7 +6,6 @@ Knows nothing of what any test is about.
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -33,6 +32,7 @@ from service.security.certificates import IDENTITY_PREFIX, make_development_cert
 from service.settings import Settings
 from service.storage import Database, migrate
 from service.training import TrainingSettings, data_digest, train_with_holdout
+from tests.tools import wait_until
 
 ROLES_FILE = Path(__file__).parents[1] / "certs" / "roles.toml"
 # A quarter of the sample: made and learned from in a second, and the model still beats popularity well.
@@ -45,14 +45,6 @@ _INTERNAL = re.compile(
     r"<class|object at 0x|[a-z]Error\b|Exception|_pb2|numpy|np\.",
     re.IGNORECASE,
 )
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Poll until the condition holds; fail after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +196,8 @@ def settings_for(shop: Shop, certificates: Certificates, **changed: Any) -> Sett
         "tls_client_ca_file": certificates.file("ca.crt"),
         "roles_file": ROLES_FILE,
         "database_url": shop.url,
-        "models_directory": shop.models.directory,
+        "models_url": str(shop.models.directory),
+        "mirror_directory": shop.directory / "mirror",
         "drain_seconds": 0,
     }
     return Settings(**(values | changed))

@@ -19,6 +19,7 @@ _COMMANDS = {
     "call": ("service.cli.call", "Call a running service."),
     "migrate": ("service.cli.data", "Create the database, or bring it up to date."),
     "import": ("service.cli.data", "Import books or interactions from files."),
+    "export": ("service.cli.data", "Export books or interactions to files."),
     "train": ("service.cli.learning", "Learn a model from the stored interactions."),
     "evaluate": ("service.cli.learning", "Compare the method with popularity on held-out interactions."),
     "models": ("service.cli.learning", "List, show, promote and prune trained models."),

@@ -1,9 +1,11 @@
-"""`migrate` and `import`: the database and what goes into it."""
+"""`migrate`, `import` and `export`: the database, what goes into it and what comes out of it."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -16,15 +18,16 @@ if TYPE_CHECKING:
 
 _BOOK_LAYOUTS = ("csv", "jsonl", "parquet", "goodbooks")
 _INTERACTION_LAYOUTS = ("csv", "jsonl", "parquet")
+_EXPORT_LAYOUTS = ("csv", "jsonl", "parquet")
 
 
 @click.command()
 def migrate() -> None:
     """Create the database that RECOMMENDATIONS_DATABASE_URL names, or bring its schema up to date."""
-    from service.storage import migrate as run
+    from service.cli.database import migrate_database
 
     settings = Settings.from_environment(os.environ)
-    run(settings.database_url)
+    migrate_database(settings)
     click.echo(f"{settings.describe()['RECOMMENDATIONS_DATABASE_URL']} is up to date")
 
 
@@ -99,7 +102,7 @@ def import_sample() -> None:
         stored = 0
         for start in range(0, len(interactions), 10_000):
             report("interactions", start / len(interactions))
-            stored += sum(database.record(interactions[start : start + 10_000]))
+            stored += sum(map(bool, database.record(interactions[start : start + 10_000])))
         report("interactions", 1.0)
     click.echo(f"{len(books)} books and {stored} new interactions of the sample bookshop")
 
@@ -131,6 +134,85 @@ def _import(
 
 
 def _database() -> "Database":
-    from service.storage import Database
+    from service.cli.database import open_database
 
-    return Database.open(Settings.from_environment(os.environ).database_url)
+    return open_database(Settings.from_environment(os.environ))
+
+
+@click.group()
+def export() -> None:
+    """Export books or interactions to files, in the columns that import reads: all of them, or no file.
+
+    A file has the state of one moment, also while the service is running. Interactions can be imported again
+    where their books are in the catalogue: with --skip-bad where some were deleted since.
+    """
+
+
+def _target_options(command: Any) -> Any:
+    command = click.option("--force", is_flag=True, help="Replace FILE if it is there already.")(command)
+    command = click.option(
+        "--format",
+        "layout",
+        type=click.Choice(_EXPORT_LAYOUTS),
+        help="Layout of the file.  [default: by its ending]",
+    )(command)
+    return click.argument("file", type=click.Path(path_type=Path, allow_dash=True))(command)
+
+
+@export.command("books")
+@_target_options
+def export_books(file: Path, layout: str | None, force: bool) -> None:
+    """Export the books to FILE: CSV, JSON Lines or Parquet; "-" is standard output, for the first two."""
+    from service.exporting import export_books as run
+
+    _export(run, file, layout, force, "books")
+
+
+@export.command("interactions")
+@_target_options
+def export_interactions(file: Path, layout: str | None, force: bool) -> None:
+    """Export the interactions to FILE, oldest entry first: as `export books` does."""
+    from service.exporting import export_interactions as run
+
+    _export(run, file, layout, force, "interactions")
+
+
+def _export(run: Callable[..., int], file: Path, layout: str | None, force: bool, noun: str) -> None:
+    from service.exporting import STREAMED_FORMATS, format_of
+    from service.storage.exported_rows import interaction_rows
+
+    is_stream = str(file) == "-"
+    if is_stream and layout not in STREAMED_FORMATS:
+        raise click.UsageError(f"standard output takes --format {' or '.join(STREAMED_FORMATS)}")
+    layout = layout if is_stream else format_of(file, layout)
+    with (
+        _database() as database,
+        database.reading(patient=True) as reading,
+        progress(f"export {file.name}") as report,
+        _standard_output() if is_stream else nullcontext(file) as target,
+    ):
+        total = reading.book_count() if noun == "books" else reading.interaction_count()
+        rows: Any = reading.books() if noun == "books" else interaction_rows(reading)
+        with closing(rows):  # what is left unread must end before the reading does
+            count = run(
+                rows,
+                target,
+                format=layout,
+                force=force,
+                progress=lambda done: report(noun, done / max(total, 1)),
+            )
+    click.echo(f"{file}: {count} {noun} exported", err=is_stream)
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    from service.exporting import ExportFailed
+
+    # Apart from sys.stdout, whose buffer would be tried once more when the program ends.
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ExportFailed(f"standard output cannot be written: {error.strerror or error}") from error

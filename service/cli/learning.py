@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -140,7 +141,7 @@ def prune(keep: int) -> None:
 def _store(settings: Settings) -> "ModelStore":
     from service.models import ModelStore
 
-    return ModelStore(settings.models_directory)
+    return ModelStore(Path(settings.models_url))
 
 
 def _data(settings: Settings) -> "tuple[InteractionLog, NDArray[np.int64]]":

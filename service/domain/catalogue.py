@@ -1,18 +1,23 @@
 """The books that can be recommended, by position and by category; knows no readers and no models."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from heapq import merge
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.books import Book, quoted
+from service.domain.catalogue_pages import ANY_BIT, CataloguePages, decoded, word_count
 from service.domain.errors import InvalidInput, NotFound
 
 LARGEST_INT32 = 2**31 - 1
 
-# Every book that may be shown carries this bit, so "any category" is one more category to the kernel.
-_ANY = 0
+# Decoding takes microseconds, a decoded book some hundred bytes: these are the books that most answers name.
+_MOST_DECODED = 16_384
+# Enough to look through in one step, few enough to be quick where the first of them will do.
+_BLOCK = 16_384
 
 
 class Catalogue:
@@ -20,54 +25,57 @@ class Catalogue:
 
     Positions never change: a catalogue made from another one keeps them and appends, and a deleted book
     leaves its position behind, without a book. Histories and models hold positions across changes.
+
+    Books lie encoded in pages, which processes may share, and are decoded when asked for. What has changed
+    since the pages were made lies beside them, as books.
     """
 
-    def __init__(self, books: Iterable[Book]) -> None:
-        ordered = sorted(books, key=lambda book: book.id)
-        self._books: list[Book | None] = [*ordered]
-        self._position_of = {book.id: position for position, book in enumerate(ordered)}
-        self._index()
+    def __init__(self, books: Iterable[Book] | CataloguePages) -> None:
+        """Take over pages, or make them of books in memory."""
+        pages = books if isinstance(books, CataloguePages) else CataloguePages.of(books)
+        self._pages = pages
+        # Memoryviews are several times quicker than arrays to take single numbers and slices from.
+        self._page_ids, self._offsets, self._texts = pages.ids.data, pages.offsets.data, pages.texts.data
+        self._changed: dict[int, Book | None] = {}  # by position; None where a book was deleted
+        self._added: dict[int, int] = {}  # positions behind those of the pages, by book id
+        self._slugs = pages.slugs
+        self._counts = list(pages.book_counts)
+        self._complete(pages.ids, pages.category_bits)
 
-    def _index(self) -> None:
-        slugs = sorted({slug for book in self._books if book for slug in book.categories})
-        self._bit_of = {slug: bit for bit, slug in enumerate(slugs, start=_ANY + 1)}
-        self._book_counts = dict.fromkeys(slugs, 0)
-        # category_bits[position] has bit k % 64 of word k // 64 set for each category k of the book.
-        self.category_bits = np.zeros((len(self._books), len(slugs) // 64 + 1), dtype=np.uint64)
-        self.ids = np.zeros(len(self._books), dtype=np.int64)
-        for book_id, position in self._position_of.items():
-            self.ids[position] = book_id
-        for position, book in enumerate(self._books):
-            if book is None:
-                continue
-            for slug in book.categories:
-                self._book_counts[slug] += 1
-            self.category_bits[position] = self._words(
-                [_ANY, *(self._bit_of[slug] for slug in book.categories)]
-            )
-        self._wanted = {slug: self._words([bit]) for slug, bit in self._bit_of.items()}
-        self._wanted_any = self._words([_ANY])
-        self.ids.flags.writeable = False
-        self.category_bits.flags.writeable = False
+    def _complete(self, ids: NDArray[np.int64], category_bits: NDArray[np.uint64]) -> None:
+        # category_bits[position] has bit k % 64 of word k // 64 set for each bit k of the book's categories.
+        self.ids, self.category_bits = ids.view(), category_bits.view()
+        self.ids.flags.writeable = self.category_bits.flags.writeable = False
+        self._decoded: dict[int, Book] = {}
+        self._bit_of = {
+            slug: bit
+            for bit, slug in enumerate(self._slugs, start=ANY_BIT + 1)
+            if self._counts[bit - ANY_BIT - 1]
+        }
+        self._book_counts = {
+            slug: self._counts[bit - ANY_BIT - 1] for slug, bit in sorted(self._bit_of.items())
+        }
+        self._wanted: dict[str, NDArray[np.uint64]] = {}
+        self._wanted_any = self._words([ANY_BIT])
 
     def _words(self, bits: Iterable[int]) -> NDArray[np.uint64]:
-        words = np.zeros(len(self._bit_of) // 64 + 1, dtype=np.uint64)
+        words = np.zeros(self.category_bits.shape[1], dtype=np.uint64)
         for bit in bits:
             words[bit // 64] |= np.uint64(1 << (bit % 64))
         return words
 
     def __len__(self) -> int:
         """Count positions, those of deleted books included."""
-        return len(self._books)
+        return len(self.ids)
 
     def __contains__(self, book_id: int) -> bool:
-        position = self._position_of.get(book_id)
-        return position is not None and self._books[position] is not None
+        position = self._position_of(book_id)
+        return position is not None and self._changed.get(position, book_id) is not None
 
-    @property
+    @cached_property
     def book_count(self) -> int:
         """Count the books that can be shown."""
-        return len(self._books) - self._books.count(None)
+        return len(self.ids) - list(self._changed.values()).count(None)
 
     @property
     def book_counts(self) -> dict[str, int]:
@@ -76,23 +84,60 @@ class Catalogue:
 
     def book(self, book_id: int) -> Book:
         """Return a book by id; raise NotFound."""
-        position = self._position_of.get(book_id)
-        book = None if position is None else self._books[position]
+        position = self._position_of(book_id)
+        book = None if position is None else self.at(position)
         if book is None:
             raise NotFound("book", book_id)
         return book
 
     def at(self, position: int) -> Book | None:
         """Return the book at a position, None where it was deleted."""
-        return self._books[position]
+        book = self._decoded.get(position)
+        if book is not None:
+            return book
+        if position in self._changed:
+            return self._changed[position]
+        if len(self._decoded) >= _MOST_DECODED:
+            self._decoded.clear()  # starting anew costs no book-keeping on the way
+        book = self._decoded[position] = self._from_pages(position)
+        return book
 
-    def books(self) -> Iterator[Book]:
-        """Yield every book by ascending id."""
-        return iter(self._by_id)
+    def _from_pages(self, position: int) -> Book:
+        text = self._texts[self._offsets[position] : self._offsets[position + 1]]
+        return decoded(self._page_ids[position], text, self._pages.slugs)
 
-    @cached_property
-    def _by_id(self) -> list[Book]:
-        return sorted(filter(None, self._books), key=lambda book: book.id)
+    def _position_of(self, book_id: int) -> int | None:
+        """Return the position of a book, also of a deleted one."""
+        place = bisect_left(self._page_ids, book_id)
+        if place < len(self._page_ids) and self._page_ids[place] == book_id:
+            return place
+        return self._added.get(book_id)
+
+    def books(self, after: int = 0, category: str = "") -> Iterator[Book]:
+        """Yield every book by ascending id, or those behind an id or of a category alone.
+
+        Raises InvalidInput where the catalogue does not have the category.
+        """
+        wanted = self.wanted([category] if category else (), "category")
+        return (
+            book
+            for position in merge(
+                self._among_pages(after, wanted),
+                self._among_added(after, wanted),
+                key=self.ids.data.__getitem__,
+            )
+            if (book := self._changed[position] if position in self._changed else self._from_pages(position))
+        )
+
+    def _among_pages(self, after: int, wanted: NDArray[np.uint64]) -> Iterator[int]:
+        page_count = len(self._page_ids)
+        for start in range(bisect_left(self._page_ids, after + 1), page_count, _BLOCK):
+            block = self.category_bits[start : min(start + _BLOCK, page_count)]
+            yield from (start + np.flatnonzero(np.any(block & wanted, axis=1))).tolist()
+
+    def _among_added(self, after: int, wanted: NDArray[np.uint64]) -> list[int]:
+        found = (position for book_id, position in sorted(self._added.items()) if book_id > after)
+        return [position for position in found if np.any(self.category_bits[position] & wanted)]
 
     @cached_property
     def ids_beyond_int32(self) -> tuple[int, ...]:
@@ -101,51 +146,98 @@ class Catalogue:
 
     def positions(self, book_ids: Sequence[int]) -> NDArray[np.int32]:
         """Return the positions of those books that have one, in the given order."""
-        known = (self._position_of.get(book_id) for book_id in book_ids)
+        known = map(self._position_of, book_ids)
         return np.array([position for position in known if position is not None], dtype=np.int32)
 
     def positions_of_array(self, book_ids: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the position of each book id, -1 where there is none; for arrays of any length."""
-        if not len(self.ids):
-            return np.full(len(book_ids), -1, dtype=np.int32)
-        order = np.argsort(self.ids, kind="stable")
-        places = order[np.minimum(np.searchsorted(self.ids, book_ids, sorter=order), len(order) - 1)]
-        return np.where(self.ids[places] == book_ids, places, -1).astype(np.int32)
+        places, known = _places(self._pages.ids, book_ids)
+        found = np.where(known, places, -1).astype(np.int32)
+        if self._added:
+            ids, positions = self._ascending_added
+            places, known = _places(ids, book_ids)
+            found[known] = positions[places[known]]
+        return found
+
+    @cached_property
+    def _ascending_added(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        added = sorted(self._added.items())
+        return (
+            np.array([book_id for book_id, _ in added], dtype=np.int64),
+            np.array([position for _, position in added], dtype=np.int32),
+        )
 
     def wanted(self, slugs: Sequence[str], field: str = "categories") -> NDArray[np.uint64]:
         """Return the bits of which a book must have one; raise InvalidInput for unknown slugs."""
         if not slugs:
             return self._wanted_any
-        if len(slugs) == 1 and slugs[0] in self._wanted:
-            return self._wanted[slugs[0]]
+        if len(slugs) == 1 and (kept := self._wanted.get(slugs[0])) is not None:
+            return kept
         unknown = [slug for slug in slugs if slug not in self._bit_of]
         if unknown:
             raise InvalidInput.of(field, f"{quoted(unknown[0])} is not a category of the catalogue")
-        return self._words([self._bit_of[slug] for slug in slugs])
+        words = self._words([self._bit_of[slug] for slug in slugs])
+        if len(slugs) == 1:
+            self._wanted[slugs[0]] = words  # as many as there are categories
+        return words
 
     def with_books(self, books: Iterable[Book]) -> "Catalogue":
-        """Return a catalogue in which these books are new or replace those of the same id."""
-        changed = self._copy()
+        """Return a catalogue in which these books are new or replace those of the same id.
+
+        Costs a copy of the arrays of all positions, however few the books are.
+        """
+        put: dict[int, Book | None] = {}
+        added = dict(self._added)
         for book in books:
-            position = changed._position_of.setdefault(book.id, len(changed._books))
-            if position == len(changed._books):
-                changed._books.append(book)
-            else:
-                changed._books[position] = book
-        changed._index()
-        return changed
+            position = self._position_of(book.id)
+            if position is None:
+                position = added.setdefault(book.id, len(self._page_ids) + len(added))
+            put[position] = book
+        return self._changed_by(put, added)
 
     def without(self, book_ids: Iterable[int]) -> "Catalogue":
         """Return a catalogue without these books; ids that are not there change nothing."""
-        changed = self._copy()
-        for book_id in book_ids:
-            if (position := changed._position_of.get(book_id)) is not None:
-                changed._books[position] = None
-        changed._index()
+        positions = map(self._position_of, book_ids)
+        return self._changed_by(dict.fromkeys(each for each in positions if each is not None), self._added)
+
+    def _changed_by(self, put: dict[int, Book | None], added: dict[int, int]) -> "Catalogue":
+        counts = list(self._counts)
+        numbers = {slug: number for number, slug in enumerate(self._slugs)}
+        bits_of: dict[int, list[int]] = {}
+        for position, book in put.items():
+            before = self.at(position) if position < len(self) else None
+            for slug in before.categories if before else ():
+                counts[numbers[slug]] -= 1
+            for slug in book.categories if book else ():
+                number = numbers.setdefault(slug, len(numbers))
+                counts += [0] * (len(numbers) - len(counts))
+                counts[number] += 1
+            bits_of[position] = (
+                [ANY_BIT, *(ANY_BIT + 1 + numbers[slug] for slug in book.categories)] if book else []
+            )
+
+        changed = Catalogue.__new__(Catalogue)
+        changed._pages = self._pages
+        changed._page_ids, changed._offsets, changed._texts = self._page_ids, self._offsets, self._texts
+        changed._changed = self._changed | put
+        changed._added, changed._slugs, changed._counts = added, tuple(numbers), counts
+        new_ids = list(added)[len(self._added) :]  # in the order of their positions
+        words = max(self.category_bits.shape[1], word_count(len(numbers)))
+        category_bits = np.zeros((len(self) + len(new_ids), words), dtype=np.uint64)
+        category_bits[: len(self), : self.category_bits.shape[1]] = self.category_bits
+        changed._complete(
+            np.append(self.ids, np.array(new_ids, dtype=np.int64)) if new_ids else self.ids, category_bits
+        )
+        for position, bits in bits_of.items():
+            category_bits[position] = changed._words(bits)
         return changed
 
-    def _copy(self) -> "Catalogue":
-        copy = Catalogue(())
-        copy._books = list(self._books)
-        copy._position_of = dict(self._position_of)
-        return copy
+
+def _places(
+    ascending: NDArray[np.int64], ids: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return where each id stands among others, and whether it does."""
+    places = np.searchsorted(ascending, ids)
+    known = places < len(ascending)
+    known[known] = ascending[places[known]] == ids[known]
+    return places, known

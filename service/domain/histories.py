@@ -1,112 +1,193 @@
 """What each reader did, held in memory as arrays; knows neither models nor where interactions are stored."""
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.interactions import IS_READ_TYPE, InteractionLog, preference_weights
+from service.domain.folding import fold_all
+from service.domain.interactions import InteractionLog, event_codes
+
+# Events wait until the reader is asked about; more than these are merged, which bounds what is copied.
+_MOST_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A reader's books, each once, oldest first."""
+    """A reader's books as they count now, each once, oldest first."""
 
     positions: NDArray[np.int32]  # [h], in the catalogue
-    preferences: NDArray[np.float32]  # [h], 0 to 1: how strongly the book was liked
+    preferences: NDArray[np.float32]  # [h], -1 to 1: how strongly the book was liked, or disliked
     read: NDArray[np.bool_]  # [h], whether it was bought, read or rated
+    unwanted: NDArray[np.bool_]  # [h], whether the reader said they are not interested
 
     def __len__(self) -> int:
         return len(self.positions)
 
 
-NO_HISTORY = History(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_))
+class _Events(NamedTuple):
+    """Everything that a reader did, in time order; columns of one length."""
+
+    positions: NDArray[np.int32]
+    codes: NDArray[np.uint8]
+    times: NDArray[np.int64]  # microseconds since 1970 UTC
+
+    def take(self, chosen: slice | NDArray) -> "_Events":
+        return _Events(self.positions[chosen], self.codes[chosen], self.times[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class EventPages:
+    """What all readers did; arrays may be read-only and mapped from files."""
+
+    reader_ids: NDArray[np.int64]  # [r], ascending
+    starts: NDArray[np.int64]  # [r + 1], where each reader's events begin in the others
+    positions: NDArray[np.int32]  # [e], in the catalogue
+    codes: NDArray[np.uint8]  # [e], see `event_codes`
+    times: NDArray[np.int64]  # [e], microseconds since 1970 UTC, ascending for each reader
+
+    @classmethod
+    def of(cls, log: InteractionLog, positions: NDArray[np.int32]) -> "EventPages":
+        """Take a log in time order whose books stand at these catalogue positions (-1: gone, left out)."""
+        known = np.flatnonzero(positions >= 0)
+        order = known[np.argsort(log.reader_ids[known], kind="stable")]
+        reader_ids, starts = np.unique(log.reader_ids[order], return_index=True)
+        return cls(
+            reader_ids,
+            np.append(starts, len(order)).astype(np.int64),
+            positions[order],
+            event_codes(log.types[order], log.ratings[order]),
+            log.occurred_at[order],
+        )
+
+
+NO_HISTORY = History(
+    np.empty(0, dtype=np.int32),
+    np.empty(0, dtype=np.float32),
+    np.empty(0, dtype=np.bool_),
+    np.empty(0, dtype=np.bool_),
+)
+_NO_EVENTS = _Events(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64))
+_Event = tuple[int, int, int]  # position, code, time
+
+
+class _Changed:
+    """A reader who did something since the start; another object after every change."""
+
+    __slots__ = ("_events", "_history", "_waiting")
+
+    def __init__(self, events: _Events, waiting: tuple[_Event, ...] = ()) -> None:
+        self._events, self._waiting = events, waiting
+        self._history: History | None = None
+
+    def after(self, news: Iterable[_Event]) -> "_Changed":
+        """Return what the reader is after these events, which may be late."""
+        waiting = (*self._waiting, *news)
+        if len(waiting) <= _MOST_WAITING:
+            return _Changed(self._events, waiting)
+        return _Changed(_merged(self._events, waiting))
+
+    def __bool__(self) -> bool:
+        """Tell whether the reader ever did something."""
+        return bool(self._waiting) or len(self._events.times) > 0
+
+    @property
+    def history(self) -> History:
+        # Two threads may both work it out: the same, once more.
+        if self._history is None:
+            events = _merged(self._events, self._waiting)
+            self._history = _folded(events)
+        return self._history
 
 
 class Histories:
     """Every reader's history: arrays made once from the log, and a small overlay of what came since.
 
-    The overlay holds whole histories, so a reader is looked up in one place or the other, never joined on the
-    request path. Reading needs no lock; writers take turns (the caller's lock).
+    Events are kept as they came, because one that comes late, an undo above all, takes its place by its
+    time. Reading needs no lock; writers take turns (the caller's lock).
     """
 
-    def __init__(self, log: InteractionLog, positions: NDArray[np.int32]) -> None:
-        """Fold a log in time order whose books stand at these catalogue positions (-1: gone, left out)."""
-        readers, self._positions, self._preferences, self._read = _fold(
-            log.reader_ids, positions, preference_weights(log.types, log.ratings), IS_READ_TYPE[log.types]
-        )
-        readers, starts = np.unique(readers, return_index=True)
+    def __init__(self, pages: EventPages) -> None:
+        """Begin with what there was at the start."""
+        self._events = _Events(pages.positions, pages.codes, pages.times)
         # Memoryviews are several times quicker than arrays to take single numbers from.
-        self._readers = readers.data
-        self._starts = np.append(starts, len(self._positions)).data
-        self._recent: dict[int, History] = {}
+        self._readers, self._starts = pages.reader_ids.data, pages.starts.data
+        self._changed: dict[int, _Changed] = {}
+        self._new_count = 0
 
     def __len__(self) -> int:
-        """Count readers with a history."""
-        changed = [(len(history) > 0) - (len(self._base(reader)) > 0) for reader, history in self._overlay()]
-        return len(self._readers) + sum(changed)
-
-    def _overlay(self) -> list[tuple[int, History]]:
-        return list(self._recent.items())  # a copy: a writer may add meanwhile
+        """Count readers who ever did something and are not forgotten."""
+        return len(self._readers) + self._new_count
 
     def of(self, reader_id: int) -> History:
         """Return a reader's history, an empty one for a reader never seen."""
-        recent = self._recent.get(reader_id)
-        return self._base(reader_id) if recent is None else recent
+        changed = self._changed.get(reader_id)
+        return _folded(self._base(reader_id)) if changed is None else changed.history
 
-    def news_of(self, reader_id: int) -> History | None:
-        """Return what a reader's history has become since the start: another object after every change."""
-        return self._recent.get(reader_id)
+    def news_of(self, reader_id: int) -> object:
+        """Return what stands for a reader's doings since the start: another object after every change."""
+        return self._changed.get(reader_id)
 
-    def _base(self, reader_id: int) -> History:
+    def _base(self, reader_id: int) -> _Events:
         place = bisect_left(self._readers, reader_id)
         if place == len(self._readers) or self._readers[place] != reader_id:
-            return NO_HISTORY
+            return _NO_EVENTS
         span = slice(self._starts[place], self._starts[place + 1])
-        return History(self._positions[span], self._preferences[span], self._read[span])
+        return self._events.take(span)
 
     def learn(self, log: InteractionLog, positions: NDArray[np.int32]) -> None:
-        """Add interactions in their order; arguments as for the constructor."""
-        preferences = preference_weights(log.types, log.ratings)
-        read = IS_READ_TYPE[log.types]
-        for reader_id in np.unique(log.reader_ids).tolist():
-            news = np.flatnonzero(log.reader_ids == reader_id)
-            before = self.of(reader_id)
-            joined = np.append(before.positions, positions[news])
-            _, *columns = _fold(
-                np.zeros(len(joined), dtype=np.int64),
-                joined,
-                np.append(before.preferences, preferences[news]),
-                np.append(before.read, read[news]),
-            )
-            self._recent[reader_id] = History(*columns)  # type: ignore[arg-type] # one dtype each
+        """Add interactions, in the order in which they came, whose books stand at these positions."""
+        by_reader: dict[int, list[_Event]] = {}
+        codes = event_codes(log.types, log.ratings)
+        for reader_id, position, code, time in zip(
+            log.reader_ids.tolist(), positions.tolist(), codes.tolist(), log.occurred_at.tolist(), strict=True
+        ):
+            if position >= 0:
+                by_reader.setdefault(reader_id, []).append((position, code, time))
+        for reader_id, news in by_reader.items():
+            self._put(reader_id, self._now(reader_id).after(news))
+
+    def _now(self, reader_id: int) -> _Changed:
+        changed = self._changed.get(reader_id)
+        return _Changed(self._base(reader_id)) if changed is None else changed
+
+    def replace(self, reader_id: int, log: InteractionLog, positions: NDArray[np.int32]) -> None:
+        """Let this log, in the order in which it came, be all that a reader ever did."""
+        news = zip(
+            positions.tolist(),
+            event_codes(log.types, log.ratings).tolist(),
+            log.occurred_at.tolist(),
+            strict=True,
+        )
+        self._put(reader_id, _Changed(_NO_EVENTS).after(each for each in news if each[0] >= 0))
 
     def forget(self, reader_id: int) -> None:
         """Drop everything known of a reader."""
-        self._recent[reader_id] = NO_HISTORY
+        self._put(reader_id, _Changed(_NO_EVENTS))
+
+    def _put(self, reader_id: int, changed: _Changed) -> None:
+        self._new_count += bool(changed) - bool(self._now(reader_id))
+        self._changed[reader_id] = changed
 
 
-def _fold(
-    readers: NDArray[np.int64],
-    positions: NDArray[np.int32],
-    preferences: NDArray[np.float32],
-    read: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Join interactions in time order into one row a reader and book, sorted by reader, then by last time.
+def _merged(events: _Events, news: tuple[_Event, ...]) -> _Events:
+    if not news:
+        return events
+    positions, codes, times = zip(*news, strict=True)
+    joined = _Events(
+        np.append(events.positions, np.array(positions, dtype=np.int32)),
+        np.append(events.codes, np.array(codes, dtype=np.uint8)),
+        np.append(events.times, np.array(times, dtype=np.int64)),
+    )
+    order = np.argsort(joined.times, kind="stable")  # of one instant: as they came
+    return joined.take(order)
 
-    The strongest preference counts, and a book that was read stays read.
-    """
-    known = np.flatnonzero(positions >= 0)
-    order = known[np.lexsort((known, positions[known], readers[known]))]
-    if not len(order):
-        return readers[:0], positions[:0], preferences[:0], read[:0]
-    sorted_readers, sorted_positions = readers[order], positions[order]
-    differs = (np.diff(sorted_readers) != 0) | (np.diff(sorted_positions) != 0)
-    starts = np.append(0, np.flatnonzero(differs) + 1)
-    strongest = np.maximum.reduceat(preferences[order], starts)
-    ever_read = np.logical_or.reduceat(read[order], starts)
-    last = order[np.append(starts[1:], len(order)) - 1]
-    by_time = np.lexsort((last, sorted_readers[starts]))
-    rows = starts[by_time]
-    return sorted_readers[rows], sorted_positions[rows], strongest[by_time], ever_read[by_time]
+
+def _folded(events: _Events) -> History:
+    if not len(events.times):
+        return NO_HISTORY
+    starts = np.array([0, len(events.times)], dtype=np.int64)
+    return History(*fold_all(starts, *events)[1:])

@@ -28,14 +28,20 @@ class InteractionType(IntEnum):
     PURCHASE = 3
     READ = 4
     RATING = 5
+    REMOVE = 6
+    NOT_INTERESTED = 7
 
 
 # A book that was bought, read or rated is not recommended to the same reader again.
 READ_TYPES = frozenset({InteractionType.PURCHASE, InteractionType.READ, InteractionType.RATING})
 
 # How strongly each type speaks for its book, by number; a rating's own weight is in `preference_weights`.
-TYPE_WEIGHTS = np.array([0.0, 0.2, 0.5, 1.0, 1.0, 0.0], dtype=np.float32)
+TYPE_WEIGHTS = np.array([0.0, 0.2, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float32)
 IS_READ_TYPE = np.array([kind in READ_TYPES for kind in range(len(TYPE_WEIGHTS))])
+
+
+# An event's code in memory is its type's number; a rating's with its figure is this plus twice the figure.
+RATING_CODE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +97,25 @@ class InteractionLog:
         )
 
 
-def preference_weights(types: NDArray[np.uint8], ratings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Tell how strongly each interaction speaks for its book: 0 (not at all) to 1.
+def event_codes(types: NDArray[np.uint8], ratings: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return one byte for each interaction that holds its type and its rating."""
+    rated = (types == InteractionType.RATING) & ~np.isnan(ratings)
+    halves = 2 * np.clip(np.nan_to_num(ratings), LOWEST_RATING, HIGHEST_RATING)
+    return np.where(rated, RATING_CODE + halves, types).astype(np.uint8)
 
-    A rating of 5 counts 1.0, of 3 counts 0.5, of 1 counts nothing: liking is learned from, dislike only
-    hides the book. One without its figure counts as a read.
-    """
-    rated = (np.nan_to_num(ratings, nan=HIGHEST_RATING) - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
-    return np.where(types == InteractionType.RATING, np.clip(rated, 0.0, 1.0), TYPE_WEIGHTS[types]).astype(
-        np.float32
-    )
+
+# How strongly an event by itself speaks for its book, by code, 0 (not at all) to 1: a rating of 5 counts 1.0,
+# of 3 counts 0.5, of 1 counts nothing; one without its figure counts as a read.
+CODE_WEIGHTS = np.zeros(256, dtype=np.float32)
+CODE_WEIGHTS[: len(TYPE_WEIGHTS)] = TYPE_WEIGHTS
+CODE_WEIGHTS[InteractionType.RATING] = 1.0
+for _halves in range(int(2 * LOWEST_RATING), int(2 * HIGHEST_RATING) + 1):
+    CODE_WEIGHTS[RATING_CODE + _halves] = (_halves / 2 - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+
+
+def preference_weights(types: NDArray[np.uint8], ratings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Tell how strongly each interaction by itself speaks for its book: 0 (not at all) to 1."""
+    return CODE_WEIGHTS[event_codes(types, ratings)]
 
 
 def id_violation(value: str) -> str | None:

@@ -1,46 +1,103 @@
 """How much each book was taken up, over all time or lately; knows no reader."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numba import njit, types
 from numpy.typing import NDArray
 
-from service.domain.interactions import InteractionLog, preference_weights
+from service.domain.interactions import CODE_WEIGHTS, InteractionLog, event_codes
 
-# A batch costs every later count a pass over the catalogue, a merge one sort of all interactions.
+# A batch costs every later count a pass over the catalogue, a merge one sort of what is merged.
 _BATCHES_BEFORE_MERGE = 200
+# The first batch is sorted again only once the others are a part of it.
+_LARGE_PART = 0.1
 
-_Events = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]  # times, positions, weights
+
+@dataclass(frozen=True, slots=True)
+class PopularityPages:
+    """All interactions by time, and their sums; arrays may be read-only and mapped from files."""
+
+    totals: NDArray[np.float64]  # [positions], weighted number of interactions
+    times: NDArray[np.int64]  # [e], ascending, microseconds since 1970 UTC
+    positions: NDArray[np.int32]  # [e], in the catalogue
+    codes: NDArray[np.uint8]  # [e], see `event_codes`
+
+    @classmethod
+    def of(cls, log: InteractionLog, positions: NDArray[np.int32], position_count: int) -> "PopularityPages":
+        """Take a log whose books stand at these catalogue positions (-1: gone, left out)."""
+        times, places, codes = _events(log, positions)
+        totals = np.zeros(position_count)
+        _count(places, codes, totals)
+        return cls(totals, times, places, codes)
+
+
+_Events = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]  # times, positions, codes
 
 
 class Popularity:
     """Interactions by time and book. Reading needs no lock; writers take turns (the caller's lock)."""
 
-    def __init__(self, log: InteractionLog, positions: NDArray[np.int32]) -> None:
-        """Count a log whose books stand at these catalogue positions (-1: gone, left out)."""
-        self._batches: tuple[_Events, ...] = (_events(log, positions),)
+    def __init__(self, pages: PopularityPages) -> None:
+        """Begin with what there was at the start."""
+        self._pages = pages
+        self._batches: tuple[_Events, ...] = ()
 
     def learn(self, log: InteractionLog, positions: NDArray[np.int32]) -> None:
-        """Add interactions; arguments as for the constructor."""
+        """Add interactions whose books stand at these catalogue positions (-1: gone, left out)."""
         self._batches = (*self._batches, _events(log, positions))
         if len(self._batches) > _BATCHES_BEFORE_MERGE:
-            times, places, weights = (np.concatenate(column) for column in zip(*self._batches, strict=True))
-            order = np.argsort(times, kind="stable")
-            self._batches = ((times[order], places[order], weights[order]),)
+            first, *others = self._batches
+            late = _merged(others)
+            if len(late[0]) > _LARGE_PART * len(first[0]):
+                self._batches = (_merged([first, late]),)
+            else:
+                self._batches = (first, late)
 
     def counts(self, position_count: int, since: int | None = None) -> NDArray[np.float64]:
         """Return the weighted number of interactions of each position, from a time in µs on or ever."""
         counts = np.zeros(position_count)
-        for times, positions, weights in self._batches:
+        pages = self._pages
+        if since is None:
+            known = min(position_count, len(pages.totals))
+            counts[:known] = pages.totals[:known]
+        else:
+            start = int(np.searchsorted(pages.times, since))
+            _count(pages.positions[start:], pages.codes[start:], counts)
+        for times, positions, codes in self._batches:
             start = 0 if since is None else int(np.searchsorted(times, since))
-            # Cut: a batch may know of books that were added after the caller took its catalogue.
-            counted = np.bincount(positions[start:], weights[start:], minlength=position_count)
-            counts += counted[:position_count]
+            _count(positions[start:], codes[start:], counts)
         return counts
+
+
+@njit(
+    types.void(
+        types.Array(types.int32, 1, "C", readonly=True),
+        types.Array(types.uint8, 1, "C", readonly=True),
+        types.float64[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _count(positions, codes, counts):
+    for event in range(len(positions)):
+        # A batch may know of books that were added after the caller took its catalogue.
+        if positions[event] < len(counts):
+            counts[positions[event]] += CODE_WEIGHTS[codes[event]]
+
+
+def _merged(batches: Sequence[_Events]) -> _Events:
+    times, places, codes = (np.concatenate(column) for column in zip(*batches, strict=True))
+    order = np.argsort(times, kind="stable")
+    return times[order], places[order], codes[order]
 
 
 def _events(log: InteractionLog, positions: NDArray[np.int32]) -> _Events:
     known = np.flatnonzero(positions >= 0)
     order = known[np.argsort(log.occurred_at[known], kind="stable")]
-    return log.occurred_at[order], positions[order], preference_weights(log.types, log.ratings)[order]
+    codes = event_codes(log.types, log.ratings)
+    return log.occurred_at[order], positions[order], codes[order]
 
 
 def popular_order(counts: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int32]:

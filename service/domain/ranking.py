@@ -143,11 +143,21 @@ def _rank(
             touched_count += before == 0
             scores[slot] = before + gain
 
+    # What speaks against takes away from what was found. Nothing is found by dislike alone.
+    for place in range(len(history)):
+        row = row_of[history[place]]
+        if row < 0 or preferences[place] >= 0:
+            continue
+        for cell in range(indptr[row], indptr[row + 1]):
+            target = position_of[np.uint32(indices[cell])]
+            if target >= 0 and scores[target] != 0:
+                scores[target] += preferences[place] * weights[cell]
+
     # Keep the best in a heap with the worst of them at the root.
     kept = 0
     for index in range(touched_count):
         target = touched[index]
-        if marks[target] == _HIDDEN:
+        if marks[target] == _HIDDEN or scores[target] <= 0:
             continue
         for word in range(len(wanted)):
             if category_bits[target, word] & wanted[word]:
@@ -178,7 +188,7 @@ def _rank(
     for place in range(len(history)):
         source = history[place]
         row = row_of[source]
-        if row < 0:
+        if row < 0 or preferences[place] <= 0:
             continue
         preference = preferences[place]
         for cell in range(indptr[row], indptr[row + 1]):
@@ -194,7 +204,8 @@ def _rank(
         target = out_positions[place]
         out_scores[place] = scores[target]
         out_sources[place] = strongest_source[target]
-        out_shares[place] = strongest[target] / scores[target]
+        # Above all of it where dislikes took away more than the others gave.
+        out_shares[place] = min(strongest[target] / scores[target], np.float32(1))
 
     # Fill what is left with popular books.
     filled = kept

@@ -9,7 +9,7 @@ from service.importing.chunks import Chunk
 from service.importing.columns import BOOK_COLUMNS
 from service.importing.problems import BadRow, BadValue, ImportReport
 from service.importing.rules import broken_rule
-from service.importing.run import Keeper, Progress, Sorter, run
+from service.importing.run import Progress, run
 from service.importing.sink import Sink, Store
 from service.importing.sources import FORMATS, format_of
 
@@ -33,13 +33,16 @@ def import_books(
     """
     path = Path(path)
     layout = format_of(path, format, FORMATS)
-    return run(path, store, layout, BOOK_COLUMNS, _handlers, skip_bad=skip_bad, progress=progress)
+    return run(path, store, layout, BOOK_COLUMNS, _Books, skip_bad=skip_bad, progress=progress)
 
 
-def _handlers(sink: Sink) -> tuple[Sorter, Keeper]:
-    seen: set[int] = set()
+class _Books:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._seen: set[int] = set()
+        self._inserted = self._replaced = 0
 
-    def sort(chunk: Chunk) -> tuple[list[Book], list[BadRow]]:
+    def sort(self, chunk: Chunk) -> tuple[list[Book], list[BadRow]]:
         accepted: list[Book] = []
         refused: list[BadRow] = []
         places: Sequence[int] = ()
@@ -47,16 +50,22 @@ def _handlers(sink: Sink) -> tuple[Sorter, Keeper]:
         for number, row in enumerate(rows):
             try:
                 book = _book(row)
-                if book.id in seen:
+                if book.id in self._seen:
                     raise BadValue("id", quoted(book.id), "is there twice")
-                seen.add(book.id)
+                self._seen.add(book.id)
                 accepted.append(book)
             except BadValue as bad:
                 places = places or chunk.places()
                 refused.append(bad.at(places[number], chunk.unit))
         return accepted, refused
 
-    return sort, sink.add_books
+    def keep(self, accepted: Sequence[Book]) -> None:
+        inserted, replaced = self._sink.add_books(accepted)
+        self._inserted += inserted
+        self._replaced += replaced
+
+    def finish(self) -> tuple[int, int]:
+        return self._inserted, self._replaced
 
 
 def _book(row: Sequence[object]) -> Book:

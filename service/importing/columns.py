@@ -33,7 +33,12 @@ BOOK_COLUMNS = (
         "id", "whole", None, "the shop's number of the book, 1 or more; a book of the same id is replaced"
     ),
     Column("title", "text", None, "1 to 500 characters"),
-    Column("authors", "texts", "none", 'separated by ";", in the order of the title page, at most 20'),
+    Column(
+        "authors",
+        "texts",
+        "none",
+        'separated by ";", or as a JSON list, in the order of the title page, at most 20',
+    ),
     Column("year", "whole", "0 (unknown)", "of first publication, -3000 to 2100; negative is BCE"),
     Column("language", "text", "unknown", 'BCP 47 tag such as "en" or "pt-BR"'),
     Column("series", "text", "in no series", "name of the series, at most 200 characters"),
@@ -51,7 +56,7 @@ INTERACTION_COLUMNS = (
         "type",
         "text",
         "RATING where the row has a rating, else READ",
-        "VIEW, WISHLIST, PURCHASE, READ or RATING, in upper or lower case",
+        "VIEW, WISHLIST, PURCHASE, READ, RATING, REMOVE or NOT_INTERESTED, in upper or lower case",
     ),
     Column("rating", "number", "none", "1 to 5, half steps allowed; RATING needs one, no other type has one"),
     Column(

@@ -12,7 +12,7 @@ from service.importing.columns import INTERACTION_COLUMNS
 from service.importing.plain_rows import TYPES, digest, plain_rows
 from service.importing.problems import BadRow, BadValue, ImportFailed, ImportReport
 from service.importing.rules import broken_rule
-from service.importing.run import Keeper, Progress, Sorter, run
+from service.importing.run import Progress, run
 from service.importing.sink import InteractionRow, Sink, Store
 from service.importing.sources import FORMATS, format_of
 
@@ -40,26 +40,31 @@ def import_interactions(
     path = Path(path)
     layout = format_of(path, format, _FORMATS)
     moment = time.time_ns() // 1000 if now is None else now
-    handlers = partial(_handlers, path, moment)
-    return run(path, store, layout, INTERACTION_COLUMNS, handlers, skip_bad=skip_bad, progress=progress)
+    rows_into = partial(_Interactions, path, moment)
+    return run(path, store, layout, INTERACTION_COLUMNS, rows_into, skip_bad=skip_bad, progress=progress)
 
 
-def _handlers(path: Path, now: int, sink: Sink) -> tuple[Sorter, Keeper]:
-    known = sink.book_ids()
-    if not known:
-        raise ImportFailed(f"{path}: the catalogue has no books; import books first")
+class _Interactions:
+    def __init__(self, path: Path, now: int, sink: Sink) -> None:
+        self._now, self._sink = now, sink
+        self._known = sink.book_ids()
+        self._taken = 0
+        if not self._known:
+            raise ImportFailed(f"{path}: the catalogue has no books; import books first")
 
-    def sort(chunk: Chunk) -> tuple[list[InteractionRow], list[BadRow]]:
-        plain = plain_rows(chunk.columns, known, now)
+    def sort(self, chunk: Chunk) -> tuple[list[InteractionRow], list[BadRow]]:
+        plain = plain_rows(chunk.columns, self._known, self._now)
         if plain is not None:
             return plain, []
-        return _sorted_one_by_one(chunk, known, now)
+        return _sorted_one_by_one(chunk, self._known, self._now)
 
-    def keep(rows: Sequence[InteractionRow]) -> tuple[int, int]:
-        stored = sink.add_interactions(rows)
-        return stored, len(rows) - stored
+    def keep(self, accepted: Sequence[InteractionRow]) -> None:
+        self._taken += len(accepted)
+        self._sink.add_interactions(accepted)
 
-    return sort, keep
+    def finish(self) -> tuple[int, int]:
+        new = self._sink.finish_interactions()
+        return new, self._taken - new
 
 
 def _sorted_one_by_one(chunk: Chunk, known: set[int], now: int) -> tuple[list[InteractionRow], list[BadRow]]:

@@ -19,6 +19,7 @@ from service.domain.interactions import (
     PRINTABLE,
     InteractionType,
 )
+from service.importing.moments import moments_of_one_layout
 from service.importing.sink import InteractionRow
 from service.importing.values import EPOCH, EPOCH_UTC, MICROSECOND
 
@@ -129,6 +130,10 @@ def _moments(column: Sequence[Any], now: int) -> tuple[list[int] | None, bool]:
         return [now] * len(column), False
     if kinds == {datetime}:
         return [(given - EPOCH_UTC) // MICROSECOND for given in column], True
+    if kinds == {str}:
+        alike = moments_of_one_layout(column)
+        if alike is not None:
+            return alike, True
     seconds = _whole_numbers(column)
     if seconds is not None:
         return [given * 1_000_000 for given in seconds], True

@@ -19,8 +19,11 @@ class Sink(Protocol):
     def add_books(self, added: Sequence[Book], /) -> tuple[int, int]:
         """Store books; returns how many were new and how many replaced one of the same id."""
 
-    def add_interactions(self, rows: Sequence[InteractionRow], /) -> int:
-        """Store interactions in this order; returns how many had an id that was not stored before."""
+    def add_interactions(self, rows: Sequence[InteractionRow], /) -> None:
+        """Take interactions in this order; one whose id is stored, or came before, changes nothing."""
+
+    def finish_interactions(self) -> int:
+        """Store what was taken; returns how many interactions were new."""
 
 
 class Store(Protocol):

@@ -6,7 +6,10 @@ as datetimes without a zone, in UTC.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+import orjson
 
 from service.domain.books import quoted
 from service.importing.columns import Column
@@ -70,9 +73,12 @@ def text(column: str, value: object) -> str:
 
 
 def texts(column: str, value: object) -> tuple[str, ...]:
-    """Read several texts, from a list or from one text with ";" between them; raises BadValue."""
+    """Read several texts, from a list or from one text: a JSON list, or with ";" between; raises BadValue."""
     if is_absent(value):
         return ()
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):  # else it is a text that only looks like a list
+            value = orjson.loads(value)
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(";"))
     if isinstance(value, list):

@@ -14,10 +14,22 @@ NOT_DRAINING = "not_draining"
 
 
 class Conditions:
-    """A fixed set of named conditions, all false at first; ready when all are true. Thread-safe."""
+    """A fixed set of named conditions, all false at first; ready when all but advisory ones are true.
 
-    def __init__(self, names: Sequence[str], *, registry: CollectorRegistry | None = None):
+    Thread-safe.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        advisory: Sequence[str] = (),
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        """Begin with these; advisory ones are told like the others and have no say in whether it is ready."""
         self._lock = threading.Lock()
+        self._advisory = frozenset(advisory)
+        names = [*names, *advisory]
         self._values = dict.fromkeys(names, False)
         self._reasons = dict.fromkeys(names, "not yet")
         self._drains = False
@@ -67,4 +79,4 @@ class Conditions:
             listener(self._all())
 
     def _all(self) -> bool:
-        return all(self._values.values())
+        return all(value for name, value in self._values.items() if name not in self._advisory)

@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from service.domain.recommender import Recommender, Strategy
+from service.domain.answers import Strategy
+from service.domain.recommender import Recommender
 
 
 class ServiceMetrics:

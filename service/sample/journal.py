@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.domain.books import Book
 from service.domain.interactions import HIGHEST_RATING, LOWEST_RATING, Interaction, InteractionType
 
-_VIEW, _WISHLIST, _PURCHASE, _READ, _RATING = InteractionType
+_VIEW, _WISHLIST, _PURCHASE, _READ, _RATING, *_ = InteractionType
 
 _SECOND = 1_000_000  # microseconds
 _DAY = 86_400 * _SECOND

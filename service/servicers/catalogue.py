@@ -40,12 +40,7 @@ class CatalogueServicer(GeneratedServicer):
             catalogue.wanted([request.category], "category")
         query = ("ListBooks", request.category)
         last_id = self._pages.read(request.page_token, query) if request.page_token else 0
-        following = (
-            book
-            for book in catalogue.books()
-            if book.id > last_id and (not request.category or request.category in book.categories)
-        )
-        books = list(islice(following, size + 1))
+        books = list(islice(catalogue.books(last_id, request.category), size + 1))
         token = self._pages.issue(books[size - 1].id, query) if len(books) > size else ""
         return pb.ListBooksResponse(
             books=[_book_to_message(book) for book in books[:size]], next_page_token=token

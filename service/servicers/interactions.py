@@ -15,7 +15,10 @@ _TYPES = {
     pb.INTERACTION_TYPE_PURCHASE: InteractionType.PURCHASE,
     pb.INTERACTION_TYPE_READ: InteractionType.READ,
     pb.INTERACTION_TYPE_RATING: InteractionType.RATING,
+    pb.INTERACTION_TYPE_REMOVE: InteractionType.REMOVE,
+    pb.INTERACTION_TYPE_NOT_INTERESTED: InteractionType.NOT_INTERESTED,
 }
+_NAMES = ", ".join(kind.name for kind in InteractionType)
 
 
 def interactions_from_message(
@@ -34,7 +37,7 @@ def interactions_from_message(
         path = f"interactions[{index}]."
         kind = _TYPES.get(message.type)
         if kind is None:
-            check.refuse(path + "type", message.type, "is not VIEW, WISHLIST, PURCHASE, READ or RATING")
+            check.refuse(path + "type", message.type, f"is not one of {_NAMES}")
             kind = InteractionType.VIEW if not message.HasField("rating") else InteractionType.RATING
         interaction = Interaction(
             message.interaction_id,

@@ -11,9 +11,10 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
     RecommendationServiceServicer as GeneratedServicer,
 )
 
+from service.domain.answers import Answer, Query, Strategy
 from service.domain.errors import Unavailable
 from service.domain.kept import Kept
-from service.domain.recommender import Answer, Query, Recommender, Strategy
+from service.domain.recommender import Recommender
 from service.handler_threads import on_pool
 from service.ledger import Ledger
 from service.operations.metrics import ServiceMetrics
@@ -30,6 +31,7 @@ _MODEL_RETRY_SECONDS = 30.0  # the first training takes seconds to minutes
 
 _STRATEGIES = {
     Strategy.PERSONAL: pb.STRATEGY_PERSONAL,
+    Strategy.STALE: pb.STRATEGY_STALE,
     Strategy.SESSION: pb.STRATEGY_SESSION,
     Strategy.POPULAR: pb.STRATEGY_POPULAR,
     Strategy.DEGRADED: pb.STRATEGY_DEGRADED,

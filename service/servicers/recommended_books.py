@@ -9,15 +9,19 @@ https://protobuf.dev/programming-guides/encoding/ describes the format.
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TypeVar
 
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
+from service.domain.answers import Suggestion
 from service.domain.books import Book
-from service.domain.recommender import Suggestion
 
 _FIXED64, _DELIMITED = 1, 2  # wire types
+Piece = TypeVar("Piece")
 _double = struct.Struct("<d").pack
 _DOUBLE_BYTES = 8
+# Of each kind. Most answers name few of many books; a piece takes some hundred bytes, and microseconds to make.
+_MOST_KEPT = 16_384
 
 
 def _tag(field_number: int, wire_type: int) -> bytes:
@@ -34,7 +38,7 @@ _SHARE = _tag(pb.Reason.SHARE_FIELD_NUMBER, _FIXED64)
 class RecommendedBooks:
     """Turns suggestions into the field `books` of a reply: the same field in all replies that have one.
 
-    Keeps two pieces for each book that was ever suggested, some hundred bytes. Any number of threads may ask.
+    Keeps pieces of the books that were suggested lately. Any number of threads may ask.
     """
 
     def __init__(self) -> None:
@@ -48,14 +52,14 @@ class RecommendedBooks:
         for book, score, because_id, because_title, share in suggestions:
             body = self._bodies.get(book.id)
             if body is None or body[0] is not book:
-                body = self._bodies[book.id] = (book, _body(book))
+                # The same book may be another object: it is decoded anew every now and then.
+                body = (book, _body(book) if body is None or body[0] != book else body[1])
+                _keep(self._bodies, book.id, body)
             if because_id:
                 reason = self._reasons.get(because_id)
                 if reason is None or reason[0] != because_title:
-                    reason = self._reasons[because_id] = (
-                        because_title,
-                        _learned_reason(because_id, because_title),
-                    )
+                    reason = (because_title, _learned_reason(because_id, because_title))
+                    _keep(self._reasons, because_id, reason)
                 size = len(body[1]) + _DOUBLE_BYTES + len(reason[1]) + _DOUBLE_BYTES
                 pieces += (_head(size), body[1], _double(score), reason[1], _double(share))
             else:
@@ -63,6 +67,12 @@ class RecommendedBooks:
                 size = len(body[1]) + _DOUBLE_BYTES + len(whole_reason)
                 pieces += (_head(size), body[1], _double(score), whole_reason)
         return b"".join(pieces)
+
+
+def _keep(kept: dict[int, Piece], book_id: int, piece: Piece) -> None:
+    if len(kept) >= _MOST_KEPT and book_id not in kept:
+        kept.clear()  # starting anew costs no book-keeping on the way
+    kept[book_id] = piece
 
 
 def outcome(reply: bytes) -> bytes:

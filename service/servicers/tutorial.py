@@ -9,8 +9,9 @@ from recommendations_pb2 import (
 )
 from recommendations_pb2_grpc import RecommendationsServicer
 
+from service.domain.answers import Query
 from service.domain.catalogue import LARGEST_INT32
-from service.domain.recommender import Query, Recommender
+from service.domain.recommender import Recommender
 from service.servicers.checking import LARGEST_PAGE, Check
 
 # The catalogue's slug of each shelf that the tutorial knows.

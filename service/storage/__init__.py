@@ -2,7 +2,20 @@
 
 from service.storage.bulk import Bulk, InteractionRow
 from service.storage.database import Database
-from service.storage.errors import StorageError
+from service.storage.errors import DatabaseAway, StorageError
+from service.storage.lots import StoredInteractions, joined
 from service.storage.migrating import migrate
+from service.storage.reading import News, Reading
 
-__all__ = ["Bulk", "Database", "InteractionRow", "StorageError", "migrate"]
+__all__ = [
+    "Bulk",
+    "Database",
+    "DatabaseAway",
+    "InteractionRow",
+    "News",
+    "Reading",
+    "StorageError",
+    "StoredInteractions",
+    "joined",
+    "migrate",
+]

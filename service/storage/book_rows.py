@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.books import Book
-from service.storage import sqlite
-from service.storage.schema import books
+from service.storage.schema import BOOK_CHANGED, books, changes
 
 _FIELDS = tuple(field.name for field in fields(Book))
 
@@ -17,16 +18,14 @@ IDS_A_STATEMENT = 10_000
 # Rows fetched at a time: enough to make the fetching cheap, little enough to hold.
 _ROWS_A_FETCH = 2_000
 
-_insert = sqlite.insert(books)
-_upsert = _insert.on_conflict_do_update(
-    index_elements=[books.c.id],
-    set_={name: _insert.excluded[name] for name in _FIELDS if name != "id"},
-)
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def stored(connection: Connection) -> Iterator[Book]:
-    """Read all books by ascending id."""
+def stored(connection: Connection, ids: Sequence[int] | None = None) -> Iterator[Book]:
+    """Read all books, or those of these ids, by ascending id."""
     query = select(*(books.c[name] for name in _FIELDS)).order_by(books.c.id)
+    if ids is not None:
+        query = query.where(books.c.id.in_(ids))
     lists: dict[str, tuple[str, ...]] = {"[]": ()}
 
     def parsed(text: str) -> tuple[str, ...]:
@@ -51,9 +50,31 @@ def upsert(connection: Connection, added: Sequence[Book]) -> tuple[int, int]:
         chosen = select(books.c.id).where(books.c.id.in_(ids[start : start + IDS_A_STATEMENT]))
         known += len(connection.execute(chosen).all())
     if added:
-        connection.execute(_upsert, [_row(book) for book in added])
+        upserting = _INSERTS[connection.dialect.name](books)
+        replaced = {name: upserting.excluded[name] for name in _FIELDS if name != "id"}
+        connection.execute(
+            upserting.on_conflict_do_update(index_elements=[books.c.id], set_=replaced),
+            [_row(book) for book in added],
+        )
+        note_changes(connection, ids)
     inserted = len(ids) - known
     return inserted, len(added) - inserted
+
+
+def remove(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete the books of these ids; returns how many there were."""
+    gone = 0
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        some = ids[start : start + IDS_A_STATEMENT]
+        gone += connection.execute(delete(books).where(books.c.id.in_(some))).rowcount
+    note_changes(connection, ids)
+    return gone
+
+
+def note_changes(connection: Connection, book_ids: Sequence[int]) -> None:
+    """Tell followers that these books are not as they were."""
+    if book_ids:
+        connection.execute(insert(changes), [{"kind": BOOK_CHANGED, "key": each} for each in book_ids])
 
 
 def _row(book: Book) -> dict[str, object]:

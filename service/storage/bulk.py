@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from sqlalchemy import Connection, func, select
@@ -9,20 +11,12 @@ from sqlalchemy import Connection, func, select
 from service.domain.books import Book
 from service.storage import sqlite
 from service.storage.book_rows import upsert
+from service.storage.interaction_row import InteractionRow
 from service.storage.schema import books, interactions
+from service.storage.sqlite_rows import INSERT
 
-# interaction_id, reader_id, book_id, type, rating, occurred_at, recommendation_id
-InteractionRow = tuple[str, int, int, int, float | None, int, str]
-
-# Many rows as one JSON text: one call of the database a lot, in which Python's other threads run on, where
-# executemany would hand the interpreter to and fro for every row. ("WHERE true" ends SELECT for the parser.)
-_INSERT = (
-    "INSERT INTO interactions"
-    " (interaction_id, reader_id, book_id, type, rating, occurred_at, recommendation_id)"
-    " SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),"
-    " json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),"
-    " json_extract(value, '$[6]') FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
-)
+if TYPE_CHECKING:
+    from service.storage.postgres_copy import CopiedInteractions
 
 # The unique index is written at random places: 64 MiB hold that of a million rows, SQLite's usual 2 MiB
 # would write and read most pages again and again and halve the rate.
@@ -36,21 +30,18 @@ class Bulk:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        self._driver = driver
-        self._index_is_due = False
-        self._wrote_interactions = False
+        self._stack = ExitStack()
+        self._taken: CopiedInteractions | _InsertedInteractions | None = None
 
     def __enter__(self) -> "Bulk":
-        sqlite.set_cache(self._driver, _CACHE_MEBIBYTES)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # An index that was dropped comes back with the rollback by itself.
-        if self._index_is_due and kind is None:
-            _BY_READER.create(self._connection)
-        sqlite.set_cache(self._driver, _USUAL_CACHE_MEBIBYTES)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            with self._stack:
+                self.finish_interactions()
+        else:
+            self._stack.__exit__(*error)
 
     def book_ids(self) -> set[int]:
         """Return the ids of all books of the catalogue."""
@@ -60,14 +51,68 @@ class Bulk:
         """Store books; returns how many were new and how many replaced one of the same id."""
         return upsert(self._connection, added)
 
-    def add_interactions(self, rows: Sequence[InteractionRow]) -> int:
-        """Store interactions in this order; returns how many had an id that was not stored before."""
-        if not self._wrote_interactions:
-            self._wrote_interactions = True
-            if not self._connection.execute(select(func.max(interactions.c.sequence))).scalar():
-                # Sorting all rows into an index once is cheaper than finding each one's place.
-                _BY_READER.drop(self._connection)
-                self._index_is_due = True
+    def add_interactions(self, rows: Sequence[InteractionRow]) -> None:
+        """Take interactions in this order; one whose id is stored already, or came before, changes nothing.
+
+        After the first ones nothing else may be asked for before `finish_interactions`.
+        """
+        if not rows:
+            return
+        if self._taken is None:
+            taking = _taking(self._connection)
+            self._stack.enter_context(taking)
+            self._taken = taking
+        self._taken.add(rows)
+
+    def finish_interactions(self) -> int:
+        """Store what was taken since the last call; returns how many interactions were new."""
+        if self._taken is None:
+            return 0
+        new = self._taken.finish()
+        self._stack.close()
+        self._taken = None
+        return new
+
+
+def _taking(connection: Connection) -> "CopiedInteractions | _InsertedInteractions":
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        return _InsertedInteractions(connection, driver)
+    import psycopg  # not there before a database of PostgreSQL is used: it is slow to import
+
+    from service.storage.postgres_copy import CopiedInteractions
+
+    assert isinstance(driver, psycopg.Connection)
+    return CopiedInteractions(driver)
+
+
+class _InsertedInteractions:
+    """Interactions on their way into SQLite."""
+
+    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
+        self._connection, self._driver = connection, driver
+        self._new = 0
+        # Sorting all rows into an index once is cheaper than finding each one's place.
+        self._index_is_due = not connection.execute(select(func.max(interactions.c.sequence))).scalar()
+        if self._index_is_due:
+            _BY_READER.drop(connection)
+
+    def __enter__(self) -> Self:
+        sqlite.set_cache(self._driver, _CACHE_MEBIBYTES)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sqlite.set_cache(self._driver, _USUAL_CACHE_MEBIBYTES)
+
+    def add(self, rows: Sequence[InteractionRow]) -> None:
+        """Insert rows."""
         before = self._driver.total_changes
-        self._driver.execute(_INSERT, (orjson.dumps(rows).decode(),))
-        return self._driver.total_changes - before
+        self._driver.execute(INSERT, (orjson.dumps(rows).decode(),))
+        self._new += self._driver.total_changes - before
+
+    def finish(self) -> int:
+        """Bring the index up to date; returns how many rows were new."""
+        if self._index_is_due:
+            # Where the transaction fails, the index that was dropped comes back by itself.
+            _BY_READER.create(self._connection)
+        return self._new

@@ -1,6 +1,7 @@
 """The tables as this release reads and writes them; knows nothing of how older releases had them.
 
-The migrations hold the same tables step by step, frozen; a test compares the two.
+The migrations hold the same tables step by step, frozen; a test compares the two. On PostgreSQL interactions
+and changes have one more column, `transaction_id`, which the database fills in and postgres_rows.py reads.
 """
 
 from sqlalchemy import (
@@ -17,7 +18,7 @@ from sqlalchemy import (
 
 # The newest migration. Kept here so that opening a database needs no alembic, which
 # would add a third of a second to every start; a test compares it with the scripts.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 VERSION_TABLE = "alembic_version"
 
 metadata = MetaData()
@@ -55,3 +56,31 @@ interactions = Table(
     Index("interactions_by_reader", "reader_id"),  # for forgetting a reader
     sqlite_autoincrement=True,
 )
+
+# What a follower cannot see in the tables themselves: rows that were replaced or are gone.
+changes = Table(
+    "changes",
+    metadata,
+    Column("sequence", _row_number, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),  # BOOK_CHANGED, READER_FORGOTTEN
+    Column("key", BigInteger, nullable=False),  # the book's or the reader's id
+    sqlite_autoincrement=True,
+)
+BOOK_CHANGED, READER_FORGOTTEN = 1, 2
+
+# Answers that were shown, to be joined with the interactions that name them.
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("recommendation_id", Text, primary_key=True),
+    Column("reader_id", BigInteger, nullable=False),  # 0: an anonymous session
+    Column("shown_at", BigInteger, nullable=False),  # microseconds since 1970 UTC
+    Column("strategy", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("book_ids", Text, nullable=False),  # JSON, in the order shown
+    Index("exposures_by_reader", "reader_id"),
+    Index("exposures_by_time", "shown_at"),
+)
+
+# One row: which database this is. Backups and standbys have the same; a journal of another is refused.
+instance = Table("instance", metadata, Column("id", Text, primary_key=True))

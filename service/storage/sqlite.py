@@ -7,16 +7,17 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.pool import QueuePool
 
 from service.domain.errors import Unavailable
+from service.storage import sqlite_rows
 from service.storage.errors import StorageError
-
-__all__ = ["BUSY_SECONDS", "engine_for", "explain", "fold_log", "insert", "is_unwritable", "set_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,88 @@ _BROKEN = {
     " `recommendations migrate` for a new one",
     sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or save what is left with `sqlite3 FILE .recover`",
 }
+
+
+class Sqlite:
+    """A SQLite file as storage uses one."""
+
+    rows = sqlite_rows
+    statement_seconds = BUSY_SECONDS
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Prepare; raises StorageError for what is no file."""
+        if path.is_dir():
+            raise StorageError(f"database {path} is a folder, not a file")
+        if create and not path.parent.is_dir():
+            raise StorageError(f"database {path}: there is no folder {path.parent}; make it first")
+        if not create and not path.exists():
+            raise StorageError(f"database {path} does not exist; run `recommendations migrate` to make it")
+        self._path = path
+        self.label = f"database {path}"
+        self.engine = engine_for(path, create=create)
+        self._writes = self.engine.execution_options(writes=True)
+        self._file = _identity(path)
+
+    def reading(self, *, patient: bool) -> Engine:
+        """Return an engine whose transactions see one state of the database throughout."""
+        return self.engine
+
+    def writing(self, *, patient: bool) -> Any:
+        """Return an engine whose transactions write."""
+        return self._writes
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Open the transaction of a migration; one that migrates at the same time is waited for."""
+        with self._writes.begin() as connection:
+            yield connection
+
+    def before_write(self) -> str | None:
+        """Name what forbids writing, if anything does."""
+        # A file that was deleted or moved away under us still takes writes, and they would vanish with us.
+        if self._file != _identity(self._path):
+            return "is not the file that was opened any more; restart the service"
+        return None
+
+    def after_forgetting(self) -> None:
+        """Take the bytes of what was deleted off the disk: fold the write-ahead log into the file."""
+        with self.engine.connect() as connection:
+            fold_log(connection)
+
+    def close(self) -> None:
+        """Close every connection that is idle now; the last one folds SQLite's log into the file."""
+        self.engine.dispose()
+
+    def should_retry(self, error: BaseException | None) -> bool:
+        """Tell whether a transaction that failed may succeed at once: SQLite has waited already."""
+        return False
+
+    def is_away(self, error: BaseException | None) -> bool:
+        """Tell whether an error means that no statement can be run now: a file answers at once."""
+        return False
+
+    def trouble(self, error: BaseException | None) -> str | None:
+        """Say for operators what keeps the database from being used for now; None for any other error."""
+        return is_unwritable(error)
+
+    def explain(self, error: BaseException | None) -> Exception | None:
+        """Turn a driver's error into a StorageError or the domain's Unavailable; None where it is neither."""
+        return explain(error, self._path)
+
+    def refusal(self, error: BaseException | None) -> StorageError | None:
+        """Turn what kept the database from being opened into the line that says what to do."""
+        if reason := is_unwritable(error):
+            return StorageError(f"{self.label} {reason}")
+        explained = explain(error, self._path)
+        return explained if isinstance(explained, StorageError) else None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def engine_for(path: Path, *, create: bool) -> Engine:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.interactions import TYPE_WEIGHTS, InteractionLog, preference_weights
+from service.domain.folding import fold_all
+from service.domain.interactions import TYPE_WEIGHTS, InteractionLog, event_codes
 from service.training.errors import TrainingError
 
 
@@ -16,8 +17,8 @@ class Cells:
     reader_ids: NDArray[np.int64]  # [r], ascending
     readers: NDArray[np.int64]  # [n], positions in reader_ids
     books: NDArray[np.int64]  # [n], positions in the catalogue
-    preferences: NDArray[np.float32]  # [n], the strongest of the cell's interactions, 0 to 1
-    last: NDArray[np.int64]  # [n], the place in time of the cell's last interaction
+    preferences: NDArray[np.float32]  # [n], how strongly the book was liked, or disliked, -1 to 1
+    last: NDArray[np.int64]  # [n], ascending in time among a reader's cells
 
     def __len__(self) -> int:
         return len(self.readers)
@@ -66,21 +67,15 @@ def fold(log: InteractionLog, book_ids: NDArray[np.int64]) -> Cells:
     log = log.by_time()
     books = positions_of(book_ids, log.book_ids)
     known = np.flatnonzero(books >= 0)
-    reader_ids, readers = np.unique(log.reader_ids[known], return_inverse=True)
-    books = books[known]
-    preferences = preference_weights(log.types[known], log.ratings[known])
-    # Stable, so that the last of a cell's interactions is the last in time.
-    order = np.lexsort((books, readers))
-    readers, books = readers[order], books[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (readers[1:] != readers[:-1]) | (books[1:] != books[:-1])
-    starts = np.flatnonzero(new)
-    if not len(starts):
-        return Cells(reader_ids, readers, books, preferences, order)
-    return Cells(
-        reader_ids,
-        readers[starts],
-        books[starts],
-        np.maximum.reduceat(preferences[order], starts),
-        order[np.append(starts[1:], len(order)) - 1],
+    known = known[np.argsort(log.reader_ids[known], kind="stable")]
+    reader_ids, firsts = np.unique(log.reader_ids[known], return_index=True)
+    starts, positions, preferences, _read, _unwanted = fold_all(
+        np.append(firsts, len(known)).astype(np.int64),
+        books[known].astype(np.int32),
+        event_codes(log.types[known], log.ratings[known]),
+        log.occurred_at[known],
     )
+    readers = np.repeat(np.arange(len(reader_ids)), np.diff(starts))
+    # A reader's books lie in time order: a cell's place among them tells as much as its moment.
+    order = np.lexsort((positions, readers))
+    return Cells(reader_ids, readers[order], positions[order].astype(np.int64), preferences[order], order)

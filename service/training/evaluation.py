@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.histories import Histories
+from service.domain.histories import EventPages, Histories
 from service.domain.interactions import InteractionLog
 from service.domain.model import ItemModel
 from service.domain.popularity import popular_order
@@ -93,7 +93,7 @@ def recommend(
     """
     book_count = len(model.book_ids)
     log = log.by_time()
-    histories = Histories(log, positions_of(model.book_ids, log.book_ids).astype(np.int32))
+    histories = Histories(EventPages.of(log, positions_of(model.book_ids, log.book_ids).astype(np.int32)))
     same = np.arange(book_count, dtype=np.int32)
     neighbours = Neighbours(same, same, model.indptr, model.indices, model.weights)
     anything, bits = np.ones(1, dtype=np.uint64), np.ones((book_count, 1), dtype=np.uint64)

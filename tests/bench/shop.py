@@ -32,7 +32,7 @@ class Shop:
         ours = {key: value for key, value in os.environ.items() if not key.startswith("RECOMMENDATIONS_")}
         settings |= {
             "database_url": self._database_url,
-            "models_directory": self.directory / "models",
+            "models_url": str(self.directory / "models"),
             "tls_certificate_file": self.certificates / "server.crt",
             "tls_key_file": self.certificates / "server.key",
             "tls_client_ca_file": self.certificates / "ca.crt",

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.domain.answers import Query, Strategy
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.interactions import InteractionType
-from service.domain.recommender import DEEPEST_PLACE, Query, Recommender, Strategy
+from service.domain.recommender import DEEPEST_PLACE, Recommender
 from tests.domain.shop import book, did, log_of, model_of
 
 BOOKS = [book(1), book(2), book(3, "mystery", "horror"), book(4, "horror"), book(5), book(6, "poetry")]
@@ -19,7 +20,7 @@ def ids(answer):
 
 
 def shop(*interactions, books=BOOKS, model=MODEL):
-    return Recommender(books, log_of(*interactions), model)
+    return Recommender.of(books, log_of(*interactions), model)
 
 
 def test_scores_are_sums_over_the_history():
@@ -149,7 +150,7 @@ def test_a_forgotten_reader_is_a_stranger():
 
 def test_equal_scores_are_ordered_by_id_whatever_the_order_of_arrival():
     equal = model_of({1: {5: 1.0, 2: 1.0, 4: 1.0}}, [1, 2, 4, 5])
-    answer = Recommender([book(5), book(4), book(1), book(2)], log_of(did(7, 1)), equal).recommend(
+    answer = Recommender.of([book(5), book(4), book(1), book(2)], log_of(did(7, 1)), equal).recommend(
         Query(reader_id=7)
     )
     assert ids(answer) == [2, 4, 5]
@@ -166,7 +167,7 @@ def test_pages_join_into_the_whole_list():
 
 def test_paging_ends_at_the_deepest_place():
     many = [book(n) for n in range(1, DEEPEST_PLACE + 50)]
-    answer = Recommender(many, log_of()).recommend(Query(places=100, skip=DEEPEST_PLACE - 10))
+    answer = Recommender.of(many, log_of()).recommend(Query(places=100, skip=DEEPEST_PLACE - 10))
     assert len(answer.suggestions) == 10
     assert not answer.more
 
@@ -234,13 +235,13 @@ def test_filling_follows_popularity_once_it_is_refreshed():
 
 
 def test_an_empty_shop_answers_with_nothing():
-    empty = Recommender([], log_of(), None)
+    empty = Recommender.of([], log_of(), None)
     assert ids(empty.recommend(Query(reader_id=1))) == []
     assert empty.popular("", None, 5) == []
 
 
 def test_an_answer_is_kept_while_nothing_has_changed():
-    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
+    live = Recommender.of(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
     first = live.recommend(Query(reader_id=7))
     assert live.recommend(Query(reader_id=7)) is first
     assert ids(live.recommend(Query(reader_id=7, places=1))) == ids(first)[:1]
@@ -260,8 +261,8 @@ def test_an_answer_is_kept_while_nothing_has_changed():
     ids=["learn", "delete", "upsert", "model", "popularity", "forget"],
 )
 def test_no_kept_answer_outlives_a_change(change):
-    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
-    fresh = Recommender(BOOKS, log_of(did(7, 1)), MODEL)
+    live = Recommender.of(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=10)
+    fresh = Recommender.of(BOOKS, log_of(did(7, 1)), MODEL)
     first = live.recommend(Query(reader_id=7))
     change(live)
     change(fresh)
@@ -271,7 +272,7 @@ def test_no_kept_answer_outlives_a_change(change):
 
 
 def test_no_more_answers_are_kept_than_allowed():
-    live = Recommender(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=2)
+    live = Recommender.of(BOOKS, log_of(did(7, 1)), MODEL, kept_answers=2)
     first = live.recommend(Query(reader_id=7))
     for reader_id in (8, 9, 10):
         live.recommend(Query(reader_id=reader_id))
@@ -299,7 +300,7 @@ def test_ranking_agrees_with_the_definition(data):
     if category and not any(category in each.categories for each in books):
         return
 
-    answer = Recommender(
+    answer = Recommender.of(
         books,
         log_of(*(did(1, int(n) + 1, at=int(n)) for n in read)),
         model_of(neighbours, range(1, size + 1)),

@@ -10,18 +10,20 @@ FILES = " ".join(f"service.{path.stem}" for path in ROOT.glob("service/[!_]*.py"
 GENERATED = "recommendations_pb2 recommendations_pb2_grpc onlinebooks"
 ALLOWED = {
     "interceptors": "interceptors",
-    "service": f"{FILES} service.domain service.models service.operations",  # the single files but app
+    # The single files but app.
+    "service": f"{FILES} service.domain service.mirror service.models service.operations service.storage",
     "service.app": f"service interceptors {GENERATED}",
     "service.cli": f"service interceptors {GENERATED}",
     "service.__main__": "service.cli",
     "service.domain": "service.domain numpy numba",
     "service.operations": "service.operations service.domain service.failure service.handler_threads",
     "service.security": "service.security service.failure",
+    "service.mirror": "service.mirror service.domain service.failure service.models.durable_files",
     "service.servicers": f"service.servicers service.domain service.ledger service.operations.metrics "
     f"service.handler_threads interceptors.status {GENERATED}",
 } | {
     f"service.{room}": f"service.{room} service.domain service.failure"
-    for room in ("importing", "models", "sample", "storage", "training")
+    for room in ("exporting", "importing", "models", "sample", "storage", "training")
 }  # fmt: skip
 IMPURE = "os io time datetime pathlib socket subprocess random secrets logging sqlite3"
 

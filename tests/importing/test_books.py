@@ -61,3 +61,14 @@ def test_fields_with_line_ends_keep_the_count_of_lines(database, write):
         import_books(path, database)
     report = import_books(path, database, skip_bad=True)
     assert (report.stored, report.skipped) == (2, 1)
+
+
+def test_a_field_that_is_a_json_list_is_read_as_one_and_one_that_only_looks_so_is_a_text(database, write):
+    rows = ['10,A,"[""Tom; Dick"", ""Harry""]"', "11,A,[sic] N.N.", '12,A,"[""B"",""C""]"']
+    path = write("books.csv", "\n".join(["id,title,authors", *rows]))
+    import_books(path, database)
+    assert [book.authors for book in list(database.books())[-3:]] == [
+        ("Tom; Dick", "Harry"),
+        ("[sic] N.N.",),
+        ("B", "C"),
+    ]

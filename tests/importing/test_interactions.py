@@ -46,6 +46,12 @@ def test_what_is_left_out_has_the_documented_defaults(database, write, tmp_path)
     ]
 
 
+def test_removals_and_books_of_no_interest_are_read_in_upper_and_lower_case(database, write):
+    path = write("undone.csv", "reader_id,book_id,type\n1,2,REMOVE\n1,3,not_interested\n1,4,NOT_INTERESTED\n")
+    import_interactions(path, database)
+    assert database.interactions().types.tolist() == [6, 7, 7]
+
+
 @pytest.mark.parametrize("with_ids", [True, False])
 def test_importing_the_same_file_again_changes_nothing_and_says_so(database, write, with_ids):
     lines = [

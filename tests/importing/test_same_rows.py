@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.interactions import Interaction, InteractionType, interaction_violations
-from service.importing import INTERACTION_COLUMNS, ImportFailed, import_interactions
+from service.importing import INTERACTION_COLUMNS, ImportFailed, import_interactions, values
 from service.importing.interactions import checked_row
+from service.importing.moments import moments_of_one_layout
 from service.importing.plain_rows import plain_rows
 from service.importing.problems import BadValue
 
@@ -38,7 +39,9 @@ class Memory:
 
     def add_interactions(self, rows):
         self.rows += rows
-        return len(rows)
+
+    def finish_interactions(self):
+        return len(self.rows)
 
 
 identifiers = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)
@@ -174,6 +177,47 @@ def test_no_value_breaks_the_rules_instead_of_being_refused_by_them(row):
     assert bad.column in NAMES
     assert bad.rule
     assert "\n" not in bad.value
+
+
+layouts = st.sampled_from(["seconds", "milliseconds", "microseconds"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)),
+        min_size=1,
+        max_size=5,
+    ),
+    layouts,
+    st.sampled_from(["Z", "+00:00"]),
+)
+def test_moments_of_one_layout_are_read_as_one_by_one(moments, precision, zone):
+    written = [moment.isoformat(timespec=precision).replace("+00:00", zone) for moment in moments]
+    assert moments_of_one_layout(written) == [values.moment("occurred_at", each) for each in written]
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.from_regex(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?(Z|\+00:00)", fullmatch=True
+    )
+    | st.sampled_from(
+        ["2025-02-29T00:00:00Z", "2024-02-29T23:59:59Z", "1900-02-29T00:00:00Z", "2026-06-31T00:00:00Z"]
+        + ["2026-05-01T24:00:00Z", "2026-05-01T00:00:60Z", "0000-01-01T00:00:00Z", "2026-05-01 00:00:00Z"]
+        + ["2026-05-01T00:00:00+01:00", "\u0662026-05-01T00:00:00Z", "20260501T000000.000Z"]
+    )
+)
+def test_no_moment_is_read_that_there_is_not(written):
+    quick = moments_of_one_layout([written])
+    if quick is not None:
+        assert quick == [values.moment("occurred_at", written)]
+
+
+def test_moments_that_are_whole_only_together_are_not_read():
+    halves = ["2026-05-01T00:00:00Z2026-05", "-01T00:00:00Z", "2026-05-01T00:00:00Z"]
+    assert moments_of_one_layout(halves) is None
+    assert moments_of_one_layout(["2026-05-01T00:00:00Z"] * 2) == [1_777_593_600_000_000] * 2
 
 
 def test_plain_rows_take_the_quick_way():

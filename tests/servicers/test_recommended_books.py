@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
+from service.domain.answers import Suggestion
 from service.domain.books import Book
-from service.domain.recommender import Suggestion
 from service.servicers.recommended_books import RecommendedBooks, outcome
 
 # Long enough for lengths of one, two and three bytes on the wire.
@@ -69,3 +69,19 @@ def test_a_book_that_was_replaced_shows_its_new_title():
         books, [Suggestion(Book(1, "New"), 1.0, because_id=2, because_title="New source", share=0.5)]
     )
     assert (reply.books[0].title, reply.books[0].reason.because_title) == ("New", "New source")
+
+
+def test_the_same_book_decoded_anew_gives_the_same_reply_from_the_same_piece():
+    books = RecommendedBooks()
+    first, again = (Book(1, "One", ("A. Uthor",)) for _ in range(2))
+    assert first is not again
+    assert reply_of(books, [Suggestion(first, 1.0)]) == reply_of(books, [Suggestion(again, 1.0)])
+    assert list(books._bodies) == [1]
+
+
+def test_pieces_are_kept_of_a_bounded_number_of_books():
+    books = RecommendedBooks()
+    for book_id in range(1, 40_000):
+        encoded = books.encoded([Suggestion(Book(book_id, "A"), 1.0, book_id, "A", 0.5)])
+    assert pb.RecommendResponse.FromString(encoded).books[0].book_id == 39_999
+    assert max(len(books._bodies), len(books._reasons)) <= 16_384

@@ -40,13 +40,13 @@ def test_every_setting_says_what_it_means():
 
 def test_values_are_read_as_their_types():
     settings = read(
-        PORT="0", DRAIN_SECONDS="2.5", TRANSPORT="tls", MODELS_DIRECTORY="/models", PLAINTEXT_PORT="50052"
+        PORT="0", DRAIN_SECONDS="2.5", TRANSPORT="tls", MODELS_URL="/models", PLAINTEXT_PORT="50052"
     )
     assert (settings.port, settings.drain_seconds, settings.transport) == (0, 2.5, "tls")
-    assert (settings.models_directory, settings.plaintext_port) == (Path("/models"), 50052)
+    assert (settings.models_url, settings.plaintext_port) == ("/models", 50052)
 
 
-@pytest.mark.parametrize("name", ["PLAINTEXT_PORT", "PAGE_TOKEN_KEY_FILE"])
+@pytest.mark.parametrize("name", ["PLAINTEXT_PORT", "PAGE_TOKEN_KEY_FILE", "JOURNAL_DIRECTORY"])
 def test_empty_means_none_where_there_can_be_none(name):
     assert getattr(read(**{name: ""}), name.lower()) is None
 
@@ -98,7 +98,7 @@ def test_a_variable_in_lower_case_is_refused_instead_of_overlooked(key):
         "DATABASE_URL",
         "DRAIN_SECONDS",
         "TLS_KEY_FILE",
-        "MODELS_DIRECTORY",
+        "MODELS_URL",
         "ROLES_FILE",
     ],
 )
@@ -128,7 +128,12 @@ def test_ports_chosen_by_the_system_do_not_collide():
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("DATABASE_URL", "postgresql://shop/books", "sqlite:///"),
+        ("DATABASE_URL", "mysql://shop/books", "sqlite:///"),
+        ("DATABASE_URL", "postgresql://shop:hush@db/books", "DATABASE_PASSWORD_FILE"),
+        ("DATABASE_URL", "postgresql://shop@db/books?password=hush", "DATABASE_PASSWORD_FILE"),
+        ("MODELS_URL", "gs://bucket/models", "s3://bucket/prefix"),
+        ("MODELS_URL", "s3://", "s3://bucket/prefix"),
+        ("MODELS_ENDPOINT", "store:9000", "http:// or https://"),
         ("DATABASE_URL", "var/recommendations.db", "sqlite:///"),
         ("OTLP_ENDPOINT", "collector:4318", "http:// or https://"),
     ],
@@ -137,6 +142,7 @@ def test_an_address_of_another_kind_is_refused(name, value, rule):
     (mistake,) = mistakes(**{name: value})
     assert mistake.startswith(f"RECOMMENDATIONS_{name}=")
     assert rule in mistake
+    assert "hush" not in mistake
 
 
 def test_a_password_in_a_url_is_neither_shown_nor_complained_about_in_clear():

@@ -1,5 +1,6 @@
 """Threads share one database: writers take turns, readers see whole batches."""
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ def test_batches_sent_by_several_threads_at_once_are_stored_once(database):
     batches = [[read(f"{lot}-{each}") for each in range(20)] for lot in range(20)]
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(database.record, batches * 3))
-    assert sum(map(sum, answers)) == 400
+    assert sum(map(bool, itertools.chain(*answers))) == 400
     assert database.counts().interactions == 400
 
 
@@ -36,7 +37,7 @@ def test_reading_books_that_is_given_up_halfway_frees_its_connection(database):
     database.upsert_books([book(number) for number in range(1, 5001)])
     for _ in range(40):
         assert next(database.books()) == book(1)
-    assert database.record([read("a")]) == [True]
+    assert database.record([read("a")]) == [1]
 
 
 def test_books_read_slowly_are_those_of_one_moment(database):

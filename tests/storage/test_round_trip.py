@@ -47,7 +47,7 @@ def test_a_million_parameters_are_no_limit_for_ids(database):
 def test_interactions_come_back_in_the_order_in_which_they_were_stored(database):
     first = Interaction("z", LARGEST_ID, 5, InteractionType.RATING, 3, rating=4.5, recommendation_id="r-1")
     second = Interaction("a", 1, LARGEST_ID, InteractionType.VIEW, 1_900_000_000_000_001)
-    assert database.record([first, second]) == [True, True]
+    assert database.record([first, second]) == [1, 2]
     log = database.interactions()
     assert len(log) == 2
     assert log.reader_ids.tolist() == [LARGEST_ID, 1]
@@ -65,13 +65,17 @@ def test_an_empty_database_has_an_empty_log(database):
 
 
 def test_a_stored_id_is_a_duplicate_and_changes_nothing(database):
-    assert database.record([read("a"), read("b")]) == [True, True]
-    assert database.record([read("c"), read("b", reader=99), read("a")]) == [True, False, False]
+    assert database.record([read("a"), read("b")]) == [1, 2]
+    third, *known = database.record([read("c"), read("b", reader=99), read("a")])
+    assert third > 2
+    assert known == [0, 0]
     assert database.interactions().reader_ids.tolist() == [1, 1, 1]
 
 
 def test_an_id_twice_in_one_batch_is_stored_once(database):
-    assert database.record([read("a", reader=1), read("a", reader=2), read("b")]) == [True, False, True]
+    first, again, other = database.record([read("a", reader=1), read("a", reader=2), read("b")])
+    assert 0 < first < other
+    assert again == 0
     assert database.interactions().reader_ids.tolist() == [1, 1]
 
 

@@ -116,7 +116,8 @@ def test_full_disk_keeps_what_was_acknowledged_and_passes(url, caplog):
         event.remove(QueuePool, "connect", limit)
 
 
-def test_other_writer_makes_writes_unavailable_and_reads_go_on(database, path, monkeypatch):
+def test_other_writer_makes_writes_unavailable_and_reads_go_on(sqlite_database, path, monkeypatch):
+    database = sqlite_database
     database.upsert_books([book(1)])
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -126,7 +127,7 @@ def test_other_writer_makes_writes_unavailable_and_reads_go_on(database, path, m
     assert list(database.books()) == [book(1)]
     other.execute("ROLLBACK")
     other.close()
-    assert database.record([read("a")]) == [True]
+    assert all(database.record([read("a")]))
 
 
 def test_import_in_this_process_makes_other_writes_unavailable(database, monkeypatch):
@@ -136,11 +137,12 @@ def test_import_in_this_process_makes_other_writes_unavailable(database, monkeyp
         with pytest.raises(Unavailable):
             database.record([read("a")])
         assert list(database.books()) == []
-    assert database.record([read("a")]) == [True]
+    assert all(database.record([read("a")]))
 
 
 @pytest.mark.parametrize("replacement", ["removed", "replaced"])
-def test_file_taken_away_under_the_service_takes_no_more_writes(database, path, replacement, caplog):
+def test_file_taken_away_under_the_service_takes_no_more_writes(sqlite_database, path, replacement, caplog):
+    database = sqlite_database
     """They would go to a file that no one finds again."""
     database.record([read("a")])
     moved = path.rename(path.with_name("elsewhere.db"))
@@ -155,7 +157,7 @@ def test_damage_found_by_a_write_is_no_passing_trouble(url, path):
     with Database.open(url) as database, database.bulk() as bulk:
         bulk.add_interactions([(f"i{n}", 1, 1, 4, None, 1, "") for n in range(20_000)])
     content = bytearray(path.read_bytes())
-    for start in range(40_960, len(content), 4096):
+    for start in range(122_880, len(content), 4096):
         content[start : start + 64] = b"\xff" * 64
     path.write_bytes(content)
     with Database.open(url) as database, pytest.raises(StorageError, match="is damaged"):

@@ -72,7 +72,7 @@ def test_prometheus_counts_the_calls(shared_service, prometheus):
     recommend(*shared_service, CALLS)
     wait_until(lambda: prometheus(handled) == [before + CALLS], "the count")
     assert prometheus('grpc_server_handling_seconds_bucket{grpc_method="Recommend",le="+Inf"} > 0')
-    assert prometheus("recommendations_condition") == [1.0] * 4
+    assert prometheus("recommendations_condition") == [1.0] * 5
     assert prometheus("recommendations_catalogue_books") == [729.0]
 
 

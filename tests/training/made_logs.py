@@ -25,7 +25,7 @@ def random_log(
     """Make a log of every type and rating, repeats included, and the ids of its books, with gaps."""
     random = np.random.default_rng(seed)
     book_ids = np.cumsum(random.integers(1, 7, books)).astype(np.int64)
-    types = random.integers(1, 6, interactions).astype(np.uint8)
+    types = random.integers(1, 8, interactions).astype(np.uint8)
     ratings = np.where(types == InteractionType.RATING, random.integers(1, 6, interactions), math.nan)
     log = InteractionLog(
         random.integers(1, readers + 1, interactions) * 1_000_003,
@@ -35,3 +35,39 @@ def random_log(
         random.integers(0, 10**15, interactions),
     )
     return log, book_ids
+
+
+def history_by_loops(log: InteractionLog, reader_id: int) -> dict[int, float]:
+    """Fold a reader's events one by one: the preference of each book, in the order of the last events."""
+    log = log.by_time()
+    history: dict[int, dict[str, float]] = {}
+    for reader, book, kind, rating in zip(
+        log.reader_ids.tolist(), log.book_ids.tolist(), log.types.tolist(), log.ratings.tolist(), strict=True
+    ):
+        if reader != reader_id:
+            continue
+        cell = history.pop(book, {})
+        if kind == InteractionType.REMOVE:
+            continue
+        if kind == InteractionType.NOT_INTERESTED:
+            cell["unwanted"] = 1
+        else:
+            if kind != InteractionType.VIEW:
+                cell.pop("unwanted", None)
+            if kind == InteractionType.RATING and not math.isnan(rating):
+                cell["rating"] = rating
+            else:
+                cell["strongest"] = max(cell.get("strongest", 0.0), [0, 0.2, 0.5, 1, 1, 1][kind])
+        history[book] = cell
+    ratings = [cell["rating"] for cell in history.values() if "rating" in cell]
+    mean = sum(ratings) / len(ratings) if ratings else 0
+    preferences = {}
+    for book, cell in history.items():
+        if "unwanted" in cell:
+            preferences[book] = -1.0
+        elif "rating" in cell:
+            below = cell["rating"] < mean
+            preferences[book] = (cell["rating"] - (mean if below else 1)) / 4
+        else:
+            preferences[book] = cell["strongest"]
+    return preferences

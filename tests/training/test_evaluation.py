@@ -5,29 +5,26 @@ import math
 import numpy as np
 import pytest
 
-from service.domain.interactions import InteractionLog, InteractionType, preference_weights
+from service.domain.interactions import InteractionLog, InteractionType
 from service.domain.model import ItemModel
 from service.training import COLUMNS, TrainingError, evaluate, popularity_alone, split, train
 from service.training.evaluation import PLACES, recommend
-from tests.training.made_logs import log_of, random_log
+from tests.training.made_logs import history_by_loops, log_of, random_log
 
 
 def ranking_by_loops(model: ItemModel, log: InteractionLog, reader_id: int) -> list[int]:
     """Rank for one reader: the sum of preference times weight over the history, then popular books."""
     ids = model.book_ids.tolist()
-    log = log.by_time()
-    history: dict[int, np.float32] = {}
-    for reader, book, preference in zip(
-        log.reader_ids, log.book_ids, preference_weights(log.types, log.ratings), strict=True
-    ):
-        if reader == reader_id and book in ids:
-            strongest = max(preference, history.pop(book, np.float32(0)))
-            history[book] = strongest  # the last interaction decides the order
+    history = {book: liked for book, liked in history_by_loops(log, reader_id).items() if book in ids}
     scores = dict.fromkeys(ids, np.float32(0))
-    for book, preference in history.items():
-        row = ids.index(book)
-        for place in range(model.indptr[row], model.indptr[row + 1]):
-            scores[ids[model.indices[place]]] += preference * model.weights[place]
+    for liked in (True, False):
+        for book, preference in history.items():
+            row = ids.index(book)
+            for place in range(model.indptr[row], model.indptr[row + 1]):
+                target = ids[model.indices[place]]
+                if (preference > 0) == liked and (liked or scores[target]):
+                    scores[target] += np.float32(preference) * model.weights[place]
+    scores = {book: max(score, np.float32(0)) for book, score in scores.items()}
     popularity = dict(zip(ids, model.popularity.tolist(), strict=True))
     new = [book for book in ids if book not in history]
     # Popularity orders only what the history does not speak for.
@@ -49,10 +46,9 @@ def test_figures_are_those_of_a_naive_loop() -> None:
     left, held_out = split(log)
     model = train(left, book_ids)
     recalls, gains, hits, shown = [], [], [], set()
-    preferences = preference_weights(held_out.types, held_out.ratings)
     for reader_id in np.unique(held_out.reader_ids).tolist():
-        mine = (held_out.reader_ids == reader_id) & (preferences > 0)
-        wanted = set(held_out.book_ids[mine].tolist())
+        mine = history_by_loops(held_out, reader_id)
+        wanted = {book for book, preference in mine.items() if preference > 0}
         if not wanted:
             continue
         best = ranking_by_loops(model, left, reader_id)[:PLACES]

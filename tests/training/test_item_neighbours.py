@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.domain.interactions import InteractionLog, InteractionType, preference_weights
+from service.domain.interactions import InteractionLog, InteractionType
 from service.domain.model import ItemModel
 from service.training import TrainingError, TrainingSettings, data_digest, train
 from service.training import item_neighbours as learning
-from tests.training.made_logs import log_of, random_log
+from tests.training.made_logs import history_by_loops, log_of, random_log
 
 ARRAYS = ("book_ids", "indptr", "indices", "weights", "popularity")
 
@@ -26,14 +26,11 @@ def neighbours_of(model: ItemModel, book_id: int) -> dict[int, float]:
 
 def weights_by_loops(log: InteractionLog, settings: TrainingSettings) -> dict[tuple[int, int], float]:
     """Compute the formula of `train` word by word."""
-    strongest: dict[int, dict[int, float]] = {}
-    preferences = preference_weights(log.types, log.ratings).tolist()
-    for reader, book, preference in zip(
-        log.reader_ids.tolist(), log.book_ids.tolist(), preferences, strict=True
-    ):
-        if preference > 0:
-            books = strongest.setdefault(reader, {})
-            books[book] = max(books.get(book, 0.0), preference)
+    strongest = {}
+    for reader in np.unique(log.reader_ids).tolist():
+        books = {book: liked for book, liked in history_by_loops(log, reader).items() if liked > 0}
+        if books:
+            strongest[reader] = books
     cells = [preference for books in strongest.values() for preference in books.values()]
     mean_preference, mean_length = sum(cells) / len(cells), len(cells) / len(strongest)
     together: dict[tuple[int, int], float] = {}

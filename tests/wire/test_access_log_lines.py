@@ -63,7 +63,7 @@ def test_denied_call_is_logged_with_its_caller(service):
 
 def test_fault_of_ours_is_an_error_with_traceback_and_the_client_is_told_a_request_id_alone(service):
     """A bug: what a handler needs is gone."""
-    service.app.recommender._histories = None
+    service.app.recommender._shelves = None
     refusal = refused(
         service.client.recommendations.Recommend,
         pb.RecommendRequest(reader_id=1),

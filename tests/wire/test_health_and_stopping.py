@@ -57,7 +57,7 @@ def test_unknown_name_is_not_found(service):
 def test_ready_page_lists_the_conditions(service):
     page = json.loads(service.get("/readyz"))
     assert page["ready"] is True
-    assert set(page["conditions"]) == {"catalogue", "model", "serving", "not_draining"}
+    assert set(page["conditions"]) == {"catalogue", "model", "serving", "not_draining", "database"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

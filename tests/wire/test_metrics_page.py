@@ -32,6 +32,7 @@ def changes(service, before: dict[str, float]) -> dict[str, float]:
         if series.startswith(counters)
         and "_bucket" not in series
         and "_sum" not in series
+        and series != "recommendations_follow_lag_seconds"
         and value != before.get(series, 0)
     }
 

@@ -6,7 +6,8 @@ import grpc
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from prometheus_client import CollectorRegistry
 
-from service.domain.recommender import Query, Recommender
+from service.domain.answers import Query
+from service.domain.recommender import Recommender
 from service.models import ModelStore
 from service.operations.conditions import Conditions
 from service.sample import sample_books
@@ -120,7 +121,7 @@ def test_trained_model_knows_what_was_recorded_while_serving(start, shop):
 
 
 def test_popularity_is_refreshed_though_there_is_no_model(tmp_path):
-    live = Recommender([book(1), book(2)], log_of(did(1, 1)))
+    live = Recommender.of([book(1), book(2)], log_of(did(1, 1)))
     conditions = Conditions([MODEL])
     (tmp_path / "models").mkdir()
     registry = CollectorRegistry()

@@ -71,7 +71,7 @@ def test_mistake_of_a_caller_is_no_error_of_the_span_and_a_fault_of_ours_is(trac
     def calls(service):
         recommend = service.client.recommendations.Recommend
         refused(recommend, pb.RecommendRequest(page_size=-1), metadata=SAMPLED)
-        service.app.recommender._histories = None
+        service.app.recommender._shelves = None
         refused(recommend, RECOMMEND, metadata=SAMPLED)
 
     mistake, fault = traced(calls)

@@ -18,6 +18,7 @@ class Strategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STRATEGY_SESSION: _ClassVar[Strategy]
     STRATEGY_POPULAR: _ClassVar[Strategy]
     STRATEGY_DEGRADED: _ClassVar[Strategy]
+    STRATEGY_STALE: _ClassVar[Strategy]
 
 class InteractionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -27,17 +28,22 @@ class InteractionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INTERACTION_TYPE_PURCHASE: _ClassVar[InteractionType]
     INTERACTION_TYPE_READ: _ClassVar[InteractionType]
     INTERACTION_TYPE_RATING: _ClassVar[InteractionType]
+    INTERACTION_TYPE_REMOVE: _ClassVar[InteractionType]
+    INTERACTION_TYPE_NOT_INTERESTED: _ClassVar[InteractionType]
 STRATEGY_UNSPECIFIED: Strategy
 STRATEGY_PERSONAL: Strategy
 STRATEGY_SESSION: Strategy
 STRATEGY_POPULAR: Strategy
 STRATEGY_DEGRADED: Strategy
+STRATEGY_STALE: Strategy
 INTERACTION_TYPE_UNSPECIFIED: InteractionType
 INTERACTION_TYPE_VIEW: InteractionType
 INTERACTION_TYPE_WISHLIST: InteractionType
 INTERACTION_TYPE_PURCHASE: InteractionType
 INTERACTION_TYPE_READ: InteractionType
 INTERACTION_TYPE_RATING: InteractionType
+INTERACTION_TYPE_REMOVE: InteractionType
+INTERACTION_TYPE_NOT_INTERESTED: InteractionType
 
 class Reason(_message.Message):
     __slots__ = ("kind", "because_book_id", "because_title", "share", "category")

@@ -109,7 +109,8 @@ class RecommendationServiceServicer:
 
     def RecordInteractions(self, request, context):
         """Stores what readers did; acknowledged once it is durable, all of the batch or
-        nothing. The reader's next recommendations know of it. Role feedback.
+        nothing. The reader's next recommendations know of it, on other replicas within
+        two seconds. What comes late takes its place by occurred_at. Role feedback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

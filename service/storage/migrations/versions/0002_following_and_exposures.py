@@ -1,0 +1,42 @@
+"""What followers need, answers that were shown, and which database this is."""
+
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Make the tables; on PostgreSQL rows also get the number of the transaction that stored them."""
+    row_number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table(
+        "changes",
+        sa.Column("sequence", row_number, primary_key=True),
+        sa.Column("kind", sa.SmallInteger, nullable=False),
+        sa.Column("key", sa.BigInteger, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "exposures",
+        sa.Column("recommendation_id", sa.Text, primary_key=True),
+        sa.Column("reader_id", sa.BigInteger, nullable=False),
+        sa.Column("shown_at", sa.BigInteger, nullable=False),
+        sa.Column("strategy", sa.Text, nullable=False),
+        sa.Column("model_version", sa.Text, nullable=False),
+        sa.Column("book_ids", sa.Text, nullable=False),
+    )
+    op.create_index("exposures_by_reader", "exposures", ["reader_id"])
+    op.create_index("exposures_by_time", "exposures", ["shown_at"])
+    instance = op.create_table("instance", sa.Column("id", sa.Text, primary_key=True))
+    op.bulk_insert(instance, [{"id": str(uuid.uuid4())}])
+    if op.get_bind().dialect.name == "postgresql":
+        # Numbers of a sequence are handed out before commits: a row can become visible after one with a
+        # higher number. What a snapshot of transactions has seen is exact.
+        for table in ("interactions", "changes"):
+            op.execute(
+                f"ALTER TABLE {table} ADD COLUMN transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id()"
+            )
+            op.execute(f"CREATE INDEX {table}_by_transaction ON {table} (transaction_id)")

@@ -1,0 +1,1 @@
+"""Files out of real databases, and in again."""
