@@ -41,9 +41,11 @@ from interceptors.metrics import Metrics
 from interceptors.tracing import Tracing
 from service.channel import server_options
 from service.domain.errors import Unavailable
+from service.exposures import Exposures
 from service.failure import Failure
 from service.following import DATABASE, Follower
 from service.handler_threads import HandlerThreads
+from service.journal import Journal
 from service.ledger import Ledger
 from service.mirroring import MirrorKeeper
 from service.models import ModelStore
@@ -51,10 +53,11 @@ from service.operations.admin import AdminServer
 from service.operations.conditions import NOT_DRAINING, Conditions
 from service.operations.health import HealthService
 from service.operations.logs import LineWriter
-from service.operations.metrics import ServiceMetrics, ShopCollector
+from service.operations.metrics import LedgerCollector, ServiceMetrics, ShopCollector
 from service.operations.reflection import V1, V1ALPHA, add_reflection
 from service.security.access import Policy
 from service.security.tls import ServerCredentials
+from service.servicers.answer_ids import AnswerIds
 from service.servicers.catalogue import CatalogueServicer
 from service.servicers.errors import status_of
 from service.servicers.pages import Pages
@@ -149,6 +152,13 @@ class App:
         pages = Pages(self._page_token_key())
 
         database = stack.enter_context(self._reached(self._open_database))
+        journal = None
+        if settings.journal_directory is not None:
+            with _blaming("journal_directory"):
+                journal = stack.enter_context(
+                    Journal(settings.journal_directory, database.identity, settings.journal_max_bytes)
+                )
+                self._reached(lambda: journal.adopt(database.record))
         mirror = stack.enter_context(
             MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
         )
@@ -161,11 +171,13 @@ class App:
             Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
         )
         registry.register(ShopCollector(self.recommender, version("recommendations")))
-        ledger = Ledger(database, self.recommender)
+        ledger = Ledger(database, self.recommender, journal)
+        registry.register(LedgerCollector(ledger, journal))
         follower = stack.enter_context(
             Follower(database, ledger, shop, self.conditions, settings.follow_seconds, registry)
         )
         mirror.start(follower.renew)
+        exposures = stack.enter_context(Exposures(database, settings.exposure_days, self._now, registry))
 
         # The handlers' threads outlive the server, which is stopped first.
         handlers = stack.enter_context(
@@ -189,6 +201,8 @@ class App:
             self._now,
             streams,
             settings.kept_answers,
+            AnswerIds(settings.exposure_ratio),
+            exposures,
         )
         catalogue = CatalogueServicer(self.recommender, ledger, pages)
         recommendations_pb2_grpc.add_RecommendationsServicer_to_server(

@@ -114,13 +114,12 @@ class Follower:
                 if self._renewed is not None:
                     self._take_over(self._renewed)
                     self._renewed = None
+                self._is_back()
             except (Unavailable, StorageError) as error:
                 self._is_away(str(error))
             except Exception:  # noqa: BLE001 - without this thread others' interactions would never be seen again
                 _log.exception("following the database failed")
                 self._is_away("following it failed; see the log")
-            else:
-                self._is_back()
 
     def _look(self) -> None:
         with ExitStack() as stack:

@@ -4,6 +4,7 @@ Memory never holds what the database does not: a change that fails there is not 
 as well: a reader who is forgotten while their interaction is being stored must not come back in memory.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from service.domain.books import Book
 from service.domain.errors import Unavailable
 from service.domain.interactions import Interaction
 from service.domain.recommender import Recommender
+from service.journal import Journal
 
 # Longer than any single write takes; a caller behind this many others is better told to come again.
 _LONGEST_WAIT_SECONDS = 5.0
@@ -52,13 +54,15 @@ class Ledger:
     their callers: the disk is waited for once for all of them.
     """
 
-    def __init__(self, store: Store, recommender: Recommender) -> None:
-        self._store, self._recommender = store, recommender
+    def __init__(self, store: Store, recommender: Recommender, journal: Journal | None = None) -> None:
+        """Write to the store, and while it is away to the journal, where there is one."""
+        self._store, self._recommender, self._journal = store, recommender, journal
         self._turn = threading.Lock()
         self._gate = threading.Lock()
         self._waiting: list[_Batch] = []
         self._waiting_count = 0
         self._own: set[int] = set()
+        self.journaled_count = self.replayed_count = 0
         self._is_away = False
 
     @contextmanager
@@ -72,8 +76,25 @@ class Ledger:
             self._turn.release()
 
     def database_is(self, *, away: bool) -> None:
-        """Say whether the database answers; while it does not, callers are told at once."""
-        self._is_away = away
+        """Say whether the database answers; while it does not, callers are told at once.
+
+        Once it does again, what is in the journal is stored before anything new; raises Unavailable where
+        that fails.
+        """
+        if away or self._journal is None:
+            self._is_away = away
+            return
+        while True:
+            # One group a turn: writers in between append to the journal, behind what came before.
+            with self.turn():
+                self.replayed_count += self._journal.take(self._store_group_of)
+                if self._journal.is_empty:
+                    self._is_away = False
+                    return
+
+    def _store_group_of(self, group: Sequence[Interaction]) -> None:
+        # Memory knows them already.
+        self._own.update(filter(None, self._store.record(group)))
 
     def take_own(self, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of these rows this process has stored, each row once: it is forgotten then."""
@@ -87,7 +108,8 @@ class Ledger:
 
     def record(self, interactions: Sequence[Interaction]) -> int:
         """Store interactions, all or none; return how many were new."""
-        self._refuse_while_away()
+        if self._journal is None:
+            self._refuse_while_away()
         batch = _Batch(interactions)
         with self._gate:
             if self._waiting_count + len(interactions) > _MOST_WAITING:
@@ -152,20 +174,40 @@ class Ledger:
 
     def _store_together(self, group: Sequence[_Batch]) -> None:
         together = [each for batch in group for each in batch.interactions]
-        sequences = self._store.record(together)
-        self._own.update(filter(None, sequences))
-        self._recommender.learn(
-            [each for each, sequence in zip(together, sequences, strict=True) if sequence]
-        )
+        new = self._kept(together)
+        self._recommender.learn(list(itertools.compress(together, new)))
         start = 0
         for batch in group:
             end = start + len(batch.interactions)
-            batch.new_count = sum(map(bool, sequences[start:end]))
+            batch.new_count = sum(new[start:end])
             start = end
+
+    def _kept(self, together: Sequence[Interaction]) -> list[bool]:
+        """Put interactions where they last; tell of each whether it is new."""
+        journal = self._journal
+        if journal is None or (journal.is_empty and not self._is_away):
+            try:
+                sequences = self._store.record(together)
+            except Unavailable:
+                if journal is None:
+                    raise
+                self._is_away = True  # until whoever follows the database finds it back
+            else:
+                self._own.update(filter(None, sequences))
+                return [sequence > 0 for sequence in sequences]
+        assert journal is not None
+        # What the database has already is not known here; it is counted as new, and stored once.
+        new = journal.new_among(together)
+        journal.append(list(itertools.compress(together, new)))
+        self.journaled_count += sum(new)
+        return new
 
     def forget_reader(self, reader_id: int) -> int:
         """Delete everything of a reader; return how many interactions that were."""
         with self._writing():
+            if self._journal is not None and not self._journal.is_empty:
+                # What the journal holds of the reader would come after.
+                raise Unavailable("the database is catching up with the journal", _RETRY_SECONDS)
             deleted = self._store.forget_reader(reader_id)
             self._recommender.forget(reader_id)
         return deleted

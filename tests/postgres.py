@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
 
+from service.security.authority import Pair
 from tests.tools import require_tool, wait_until
 
 ROLE = "shop"
@@ -42,9 +44,9 @@ def free_port() -> int:
 class PostgresServer:
     """A server on a free port of 127.0.0.1 with data of its own; a context manager that removes all of it."""
 
-    def __init__(self, primary: "PostgresServer | None" = None) -> None:
-        """Prepare a server; a standby that follows `primary` where one is given."""
-        self._primary = primary
+    def __init__(self, primary: "PostgresServer | None" = None, *, pair: Pair | None = None) -> None:
+        """Prepare a server; a standby that follows `primary` where one is given, TLS with a server's pair."""
+        self._primary, self._pair = primary, pair
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -96,7 +98,13 @@ class PostgresServer:
             "--no-sync",
         )
         with (self.data / "postgresql.conf").open("a") as configuration:
-            configuration.write(_CONFIGURATION)
+            configuration.write(_CONFIGURATION + ("ssl = on\n" if self._pair else ""))
+        if self._pair:
+            for name, pem in (("server.crt", self._pair.certificate), ("server.key", self._pair.key)):
+                (self.data / name).write_bytes(pem)
+                (self.data / name).chmod(0o600)  # it refuses a key that others may read
+                if self._user:
+                    shutil.chown(self.data / name, self._user)
 
     def _run(self, tool: str, *arguments: str) -> None:
         subprocess.run(
@@ -137,6 +145,14 @@ class PostgresServer:
         """Let it go on after `pause`."""
         self._signal(signal.SIGCONT)
 
+    def acknowledge_what_standbys_have(self) -> None:
+        """From now on a commit waits until a standby has it on its disk."""
+        with self.connect() as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            connection.execute("SELECT pg_reload_conf()")
+            is_synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+            wait_until(lambda: connection.execute(is_synchronous).fetchone()[0], what="a synchronous standby")
+
     def promote(self) -> None:
         """Make a standby the primary."""
         self._run("pg_ctl", f"--pgdata={self.data}", "--wait", "promote")
@@ -144,12 +160,13 @@ class PostgresServer:
     def _signal(self, number: signal.Signals) -> None:
         try:
             leader = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+            assert Path(f"/proc/{leader}/comm").read_text() == "postgres\n"
         except FileNotFoundError:
             return
-        children = Path(f"/proc/{leader}/task/{leader}/children")
-        pids = [leader]
-        with suppress(FileNotFoundError):
-            pids += map(int, children.read_text().split())
+        # Stopped first, it starts no others between being asked for them and being killed.
+        os.kill(leader, signal.SIGSTOP)
+        children = Path(f"/proc/{leader}/task/{leader}/children").read_text()
+        pids = [*map(int, children.split()), leader]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -166,11 +183,15 @@ class PostgresServer:
             host=str(self.directory), port=self.port, user="postgres", dbname=database, autocommit=True
         )
 
-    def url(self, database: str, *others: "PostgresServer", host: str = "127.0.0.1") -> str:
+    def url(
+        self, database: str, *others: "PostgresServer", host: str = "127.0.0.1", **options: object
+    ) -> str:
         """Return the URL of a database for the shop's role; with other servers to fail over to."""
         hosts = ",".join(f"{host}:{server.port}" for server in (self, *others))
-        options = "?target_session_attrs=read-write" if others else ""
-        return f"postgresql://{ROLE}@{hosts}/{database}{options}"
+        if others:
+            options["target_session_attrs"] = "read-write"
+        query = "?" + urlencode(options) if options else ""
+        return f"postgresql://{ROLE}@{hosts}/{database}{query}"
 
     def create_database(self, template: str = "template0") -> str:
         """Make a database that belongs to the shop's role and return its name."""

@@ -46,7 +46,7 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, *options: str) -> None:
-        """Start the server, on the same port as before, and wait until it answers; "--readonly" is an option."""
+        """Start the server, on the same port each time, and wait until it answers."""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +16,7 @@ HOW_TO_GET = {
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "h2load": "apt-get install nghttp2-client",
+    "unshare": "apt-get install util-linux",
     "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 } | dict.fromkeys(("initdb", "pg_ctl", "pg_basebackup"), "apt-get install postgresql")
 
@@ -27,12 +30,29 @@ def require_tool(name: str) -> str:
     # Debian keeps the programs of a PostgreSQL server out of PATH.
     folders = [Path(go_path, "bin"), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
-    if found:
-        return found
-    missing = f"{name} is not installed; get it with: {HOW_TO_GET[name]}"
+    if not found:
+        _missing(f"{name} is not installed; get it with: {HOW_TO_GET[name]}")
+    return found
+
+
+def _missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def small_disk(directory: Path, megabytes: int) -> list[str]:
+    """Return the prefix of a command that sees an empty tmpfs in this directory; it goes with the process.
+
+    Where the machine allows no namespaces the test is skipped, but fails under CI=true.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    as_root = ["--user", "--map-root-user"] if os.geteuid() else []
+    unshare = [require_tool("unshare"), "--mount", *as_root]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True, timeout=10).returncode:
+        _missing("this machine allows no mounts in a namespace; run with CAP_SYS_ADMIN or as another user")
+    mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && exec "$@"'
+    return [*unshare, "sh", "-c", mount, str(directory)]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20, what: str = "it") -> None:

@@ -5,12 +5,12 @@ import os
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from service.cli.console import progress, wide_console
+from service.cli.database import open_database
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ def train(promote: bool) -> None:
     from service.training import TrainingSettings, data_digest, train_with_holdout
 
     settings = Settings.from_environment(os.environ)
+    store = _store(settings)  # before minutes of training: a mistake in how it is named is told now
     log, book_ids = _data(settings)
     started = time.monotonic()
     how = TrainingSettings()
     with progress("train") as report:
         model = train_with_holdout(log, book_ids, settings=how, progress=report)
-    store = _store(settings)
-    saved = store.save(model, settings=asdict(how), data_digest=data_digest(log, book_ids))
-    if promote:
-        store.promote(saved)
+        digest = data_digest(log, book_ids)
+        saved = store.save(model, settings=asdict(how), data_digest=digest, progress=report)
+        pruned = store.promote(saved, keep=settings.models_kept) if promote else []
     figures = model.metrics
     click.echo(
         f"model {saved}: {len(book_ids)} books, {model.reader_count} readers, "
@@ -52,6 +52,7 @@ def train(promote: bool) -> None:
             f"on the held-out fifth: Recall@20 {figures['recall@20']:.3f}, "
             f"popularity {figures['popularity_recall@20']:.3f}"
         )
+    _tell_pruned(pruned)
     click.echo("in use now" if promote else "not in use; `recommendations models promote` puts it there")
 
 
@@ -117,8 +118,9 @@ def show(version: str | None) -> None:
 @models.command()
 @click.argument("version")
 def promote(version: str) -> None:
-    """Put VERSION into use; running servers take it up within seconds."""
-    _store(Settings.from_environment(os.environ)).promote(version)
+    """Put VERSION into use; running servers take it up within seconds. Old ones beyond MODELS_KEPT go."""
+    settings = Settings.from_environment(os.environ)
+    _tell_pruned(_store(settings).promote(version, keep=settings.models_kept))
     click.echo(f"model {version} is in use now")
 
 
@@ -130,26 +132,35 @@ def rollback() -> None:
 
 @models.command()
 @click.option(
-    "--keep", type=click.IntRange(min=1), default=5, show_default=True, help="How many of the newest stay."
+    "--keep", type=click.IntRange(min=1), help="How many of the newest stay; MODELS_KEPT unless given."
 )
-def prune(keep: int) -> None:
-    """Delete old snapshots; the one in use always stays."""
-    for version in _store(Settings.from_environment(os.environ)).prune(keep):
+def prune(keep: int | None) -> None:
+    """Delete old snapshots; the one in use, and the one before it, always stay."""
+    settings = Settings.from_environment(os.environ)
+    _tell_pruned(_store(settings).prune(settings.models_kept if keep is None else keep))
+
+
+def _tell_pruned(versions: list[str]) -> None:
+    for version in versions:
         click.echo(f"deleted {version}")
 
 
 def _store(settings: Settings) -> "ModelStore":
     from service.models import ModelStore
 
-    return ModelStore(Path(settings.models_url))
+    return ModelStore.open(
+        settings.models_url,
+        cache_directory=settings.models_cache_directory,
+        endpoint=settings.models_endpoint,
+        region=settings.models_region,
+        credentials_file=settings.models_credentials_file,
+    )
 
 
 def _data(settings: Settings) -> "tuple[InteractionLog, NDArray[np.int64]]":
     import numpy as np
 
-    from service.storage import Database
-
-    with Database.open(settings.database_url) as database:
+    with open_database(settings) as database:
         book_ids = np.array([book.id for book in database.books()], dtype=np.int64)
         return database.interactions(), book_ids
 

@@ -2,8 +2,11 @@
 
 Events lie in time order, those of one instant as they arrived; one that is there already (same book, code and
 time) has no effect. A REMOVE undoes all that came before it between the reader and the book. Of what is left
-the last rating tells the preference; where there is none, the strongest event does. NOT_INTERESTED speaks
-against a book until the reader takes it up or wishes for it after all; a view takes nothing back.
+the strongest event and the last rating count: one below the mean of the reader's ratings speaks against the
+book, whatever else was done with it. So does NOT_INTERESTED, until the reader takes the book up or wishes for
+it after all; a view takes nothing back.
+
+What events make of a book is one of 256 states, so that folding an event is one look into a table.
 """
 
 import numpy as np
@@ -16,20 +19,47 @@ from service.domain.interactions import (
     IS_READ_TYPE,
     LOWEST_RATING,
     RATING_CODE,
+    TYPE_WEIGHTS,
     InteractionType,
 )
 
-_VIEW, _REMOVE, _NOT_INTERESTED = (
-    int(kind) for kind in (InteractionType.VIEW, InteractionType.REMOVE, InteractionType.NOT_INTERESTED)
-)
-_RANGE = HIGHEST_RATING - LOWEST_RATING
+# A state's bits; 0 is that of a book with which nothing was done. Above them twice the rating, 0: none.
 _READ, _UNWANTED = 1, 2
+_STRENGTH_SHIFT, _STRENGTH_BITS = 2, 3  # of the strongest event, its number in _STRENGTHS
+_RATING_SHIFT = 4
+_STRENGTHS = sorted(set(TYPE_WEIGHTS.tolist()))
+
+_CODES = 32  # more than there are, a power of two
 # Knuth's multiplicative hashing; upper bits, because books at equal distances differ in those alone.
 _HASH, _HASH_SHIFT = 2_654_435_761, 13
 
 
-def _array(dtype: types.Type, *, readonly: bool = False) -> types.Array:
-    return types.Array(dtype, 1, "C", readonly=readonly)
+def _after(state: int, code: int) -> int:
+    """Return the state of a book after an event."""
+    read, unwanted = state & _READ, state & _UNWANTED
+    strength, rating = state >> _STRENGTH_SHIFT & _STRENGTH_BITS, state >> _RATING_SHIFT
+    if code == InteractionType.REMOVE:
+        return 0
+    if code == InteractionType.NOT_INTERESTED:
+        unwanted = _UNWANTED
+    elif code >= RATING_CODE:
+        read, unwanted, rating = _READ, 0, (code - RATING_CODE) & 15
+    elif code < len(TYPE_WEIGHTS):
+        strength = max(strength, _STRENGTHS.index(CODE_WEIGHTS[code]))
+        unwanted = unwanted if code == InteractionType.VIEW else 0
+        read = _READ if IS_READ_TYPE[code] else read
+    return read | unwanted | strength << _STRENGTH_SHIFT | rating << _RATING_SHIFT
+
+
+# Handed to the kernel, not compiled into it: a cached kernel would not notice that a weight has changed.
+_TRANSITIONS = np.array([[_after(state, code) for code in range(_CODES)] for state in range(256)], np.uint8)
+_STRENGTH_OF = np.array(
+    [_STRENGTHS[state >> _STRENGTH_SHIFT & _STRENGTH_BITS] for state in range(256)], np.float32
+)
+
+
+def _array(dtype: types.Type, dimensions: int = 1, *, readonly: bool = False) -> types.Array:
+    return types.Array(dtype, dimensions, "C", readonly=readonly)
 
 
 @njit(
@@ -37,16 +67,17 @@ def _array(dtype: types.Type, *, readonly: bool = False) -> types.Array:
         _array(types.int32, readonly=True),  # positions
         _array(types.uint8, readonly=True),  # codes
         _array(types.int64, readonly=True),  # times
+        _array(types.uint8, 2, readonly=True),  # transitions
+        _array(types.float32, readonly=True),  # strengths
         _array(types.int32),  # slots: all -1, a power of two, twice as long at least
+        _array(types.int32),  # books
+        _array(types.uint8),  # states
         _array(types.int32),  # last
-        _array(types.float32),  # strongest
-        _array(types.float32),  # ratings
-        _array(types.uint8),  # flags
         _array(types.uint32),  # seen
-        _array(types.int64),  # seen_at
         _array(types.int32),  # out_positions
         _array(types.float32),  # out_preferences
-        _array(types.uint8),  # out_flags
+        _array(types.boolean),  # out_read
+        _array(types.boolean),  # out_unwanted
     ),
     nogil=True,
     cache=True,
@@ -55,84 +86,73 @@ def _fold(
     positions,
     codes,
     times,
+    transitions,
+    strengths,
     slots,
+    books,
+    states,
     last,
-    strongest,
-    ratings,
-    flags,
     seen,
-    seen_at,
     out_positions,
     out_preferences,
-    out_flags,
+    out_read,
+    out_unwanted,
 ):
     """Fold one reader's events; returns how many books are left, in the order of their last events.
 
-    What is kept of a book stands at the number of its first event: of `seen`, bit c tells that an event of
-    code c (31 at most) was there at the instant `seen_at`.
+    A book has the number of its first event, at which its state and its last event stand.
     """
     mask = len(slots) - 1
-    for event in range(len(positions)):
-        position, code = positions[event], codes[event]
-        # `slots` finds the first event of a book by open addressing.
+    event_count = len(positions)
+    for event in range(event_count):
+        position, code, time = positions[event], codes[event] & (_CODES - 1), times[event]
+        # Open addressing.
         place = ((position * _HASH) >> _HASH_SHIFT) & mask
         while slots[place] >= 0 and positions[slots[place]] != position:
             place = (place + 1) & mask
-        if slots[place] < 0:
-            slots[place] = event
-            last[event] = -1
-            seen[event] = 0
         book = slots[place]
-        bit = np.uint32(1) << code
-        if seen_at[book] != times[event]:
-            seen[book] = 0
-        if seen[book] & bit:
-            continue
-        seen[book] |= bit
-        seen_at[book] = times[event]
-        if last[book] < 0 or code == _REMOVE:
-            strongest[book], ratings[book], flags[book] = 0, -1, 0
-        last[book] = -1 if code == _REMOVE else event
-        if code >= RATING_CODE:
-            ratings[book] = (code - RATING_CODE) / np.float32(2)
-            flags[book] = _READ
-        elif code == _NOT_INTERESTED:
-            flags[book] |= _UNWANTED
-        elif code != _REMOVE:
-            strongest[book] = max(strongest[book], CODE_WEIGHTS[code])
-            if code != _VIEW:
-                flags[book] &= _READ
-            if IS_READ_TYPE[code]:
-                flags[book] |= _READ
+        if book < 0:
+            book = slots[place] = last[event] = event
+            states[event] = 0
+        books[event] = book
+        if (event > 0 and times[event - 1] == time) or (event + 1 < event_count and times[event + 1] == time):
+            # Only events of one instant can be there twice. `seen` has a bit for each code.
+            if last[book] == event or times[last[book]] != time:
+                seen[book] = 0
+            bit = np.uint32(1) << np.uint32(code)
+            if seen[book] & bit:
+                continue
+            seen[book] |= bit
+        states[book] = transitions[states[book], code]
+        last[book] = event
 
-    # An event that is the last of its book marks the book's place; `slots` has the books in no order.
-    rated, total = 0, np.float64(0)
-    for place in range(len(slots)):
-        book = slots[place]
-        if book >= 0 and last[book] >= 0 and ratings[book] >= 0:
-            rated += 1
-            total += ratings[book]
-    mean = total / rated if rated else 0.0
+    rated, total = 0, 0  # of doubled ratings
+    for event in range(event_count):
+        if books[event] == event:
+            halves = states[event] >> _RATING_SHIFT
+            rated += halves > 0
+            total += halves
+    mean = total / rated / 2 if rated else 0.0
 
     count = 0
-    for event in range(len(positions)):
-        place = ((positions[event] * _HASH) >> _HASH_SHIFT) & mask
-        while positions[slots[place]] != positions[event]:
-            place = (place + 1) & mask
-        book = slots[place]
-        if last[book] != event:
+    for event in range(event_count):
+        book = books[event]
+        state = states[book]
+        if last[book] != event or state == 0:
             continue
-        if flags[book] & _UNWANTED:
-            preference = np.float32(-1)
-        elif ratings[book] < 0:
-            preference = strongest[book]
-        elif ratings[book] < mean:
-            preference = np.float32((ratings[book] - mean) / _RANGE)
+        rating = (state >> _RATING_SHIFT) / 2
+        if state & _UNWANTED:
+            preference = -1.0
+        elif rating == 0:
+            preference = strengths[state]
+        elif rating < mean:
+            preference = (rating - mean) / (HIGHEST_RATING - LOWEST_RATING)
         else:
-            preference = np.float32((ratings[book] - LOWEST_RATING) / _RANGE)
+            preference = max(strengths[state], (rating - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING))
         out_positions[count] = positions[event]
         out_preferences[count] = preference
-        out_flags[count] = flags[book]
+        out_read[count] = (state & _READ) != 0
+        out_unwanted[count] = (state & _UNWANTED) != 0
         count += 1
     return count
 
@@ -143,15 +163,30 @@ def _fold(
         _array(types.int32, readonly=True),  # positions
         _array(types.uint8, readonly=True),  # codes
         _array(types.int64, readonly=True),  # times
+        _array(types.uint8, 2, readonly=True),  # transitions
+        _array(types.float32, readonly=True),  # strengths
+        _array(types.int64),  # out_starts
         _array(types.int32),  # out_positions
         _array(types.float32),  # out_preferences
-        _array(types.uint8),  # out_flags
-        _array(types.int64),  # out_starts
+        _array(types.boolean),  # out_read
+        _array(types.boolean),  # out_unwanted
     ),
     nogil=True,
     cache=True,
 )
-def _fold_all(starts, positions, codes, times, out_positions, out_preferences, out_flags, out_starts):
+def _fold_all(
+    starts,
+    positions,
+    codes,
+    times,
+    transitions,
+    strengths,
+    out_starts,
+    out_positions,
+    out_preferences,
+    out_read,
+    out_unwanted,
+):
     longest = 0
     for reader in range(len(starts) - 1):
         longest = max(longest, starts[reader + 1] - starts[reader])
@@ -159,12 +194,10 @@ def _fold_all(starts, positions, codes, times, out_positions, out_preferences, o
     while size < 2 * longest:
         size *= 2
     all_slots = np.empty(size, dtype=np.int32)
+    books = np.empty(longest, dtype=np.int32)
+    states = np.empty(longest, dtype=np.uint8)
     last = np.empty(longest, dtype=np.int32)
-    strongest = np.empty(longest, dtype=np.float32)
-    ratings = np.empty(longest, dtype=np.float32)
-    flags = np.empty(longest, dtype=np.uint8)
     seen = np.empty(longest, dtype=np.uint32)
-    seen_at = np.zeros(longest, dtype=np.int64)
     written = 0
     for reader in range(len(starts) - 1):
         start, end = starts[reader], starts[reader + 1]
@@ -178,16 +211,17 @@ def _fold_all(starts, positions, codes, times, out_positions, out_preferences, o
             positions[start:end],
             codes[start:end],
             times[start:end],
+            transitions,
+            strengths,
             slots,
+            books,
+            states,
             last,
-            strongest,
-            ratings,
-            flags,
             seen,
-            seen_at,
             out_positions[written:],
             out_preferences[written:],
-            out_flags[written:],
+            out_read[written:],
+            out_unwanted[written:],
         )
     out_starts[len(starts) - 1] = written
     return written
@@ -201,20 +235,28 @@ def fold_all(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Fold the events of r readers, reader i's from starts[i] to starts[i + 1], each in time order.
 
-    Returns starts [r + 1] into the other arrays, and of each book that is left its position, the preference
-    (-1 to 1), whether it was read, and whether it is not wanted. A reader's books lie in the order of their
-    last events.
+    Returns starts [r + 1] into the other arrays, and of each book that is left its position, the preference,
+    whether it was read, and whether it is not wanted. A reader's books lie in the order of their last events.
+    A preference is -1 to 1: the weight of the strongest event, where a rating weighs (rating - 1) / 4; of a
+    book rated below the mean of the reader's ratings (rating - mean) / 4; of one not wanted -1.
     """
-    out_starts = np.zeros(len(starts), dtype=np.int64)
-    out_positions = np.empty(len(positions), dtype=np.int32)
-    out_preferences = np.empty(len(positions), dtype=np.float32)
-    out_flags = np.empty(len(positions), dtype=np.uint8)
-    count = _fold_all(starts, positions, codes, times, out_positions, out_preferences, out_flags, out_starts)
-    flags = out_flags[:count]
-    return (
+    event_count = len(positions)
+    out_starts = np.empty(len(starts), dtype=np.int64)
+    out_positions = np.empty(event_count, dtype=np.int32)
+    out_preferences = np.empty(event_count, dtype=np.float32)
+    out_read = np.empty(event_count, dtype=np.bool_)
+    out_unwanted = np.empty(event_count, dtype=np.bool_)
+    count = _fold_all(
+        starts,
+        positions,
+        codes,
+        times,
+        _TRANSITIONS,
+        _STRENGTH_OF,
         out_starts,
-        out_positions[:count],
-        out_preferences[:count],
-        (flags & _READ) != 0,
-        (flags & _UNWANTED) != 0,
+        out_positions,
+        out_preferences,
+        out_read,
+        out_unwanted,
     )
+    return out_starts, out_positions[:count], out_preferences[:count], out_read[:count], out_unwanted[:count]

@@ -1,4 +1,8 @@
-"""How much each book was taken up, over all time or lately; knows no reader."""
+"""How much each book was taken up, over all time or lately; knows no reader.
+
+Each interaction adds the weight of its own type or rating; what is taken back later, a dislike or a forgotten
+reader subtract nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +17,10 @@ from service.domain.interactions import CODE_WEIGHTS, InteractionLog, event_code
 _BATCHES_BEFORE_MERGE = 200
 # The first batch is sorted again only once the others are a part of it.
 _LARGE_PART = 0.1
+# Windows begin at whole minutes, so that what was counted for one call serves all others of the minute.
+WINDOW_STEP_MICROSECONDS = 60 * 1_000_000
+# Shops ask for a day, a week, a month; each is kept at 8 bytes a position.
+_MOST_WINDOWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class PopularityPages:
         """Take a log whose books stand at these catalogue positions (-1: gone, left out)."""
         times, places, codes = _events(log, positions)
         totals = np.zeros(position_count)
-        _count(places, codes, totals)
+        _count(places, codes, CODE_WEIGHTS, totals)
         return cls(totals, times, places, codes)
 
 
@@ -43,6 +51,7 @@ class Popularity:
         """Begin with what there was at the start."""
         self._pages = pages
         self._batches: tuple[_Events, ...] = ()
+        self._windows: dict[int, NDArray[np.float64]] = {}  # counts of the pages, by the window's begin
 
     def learn(self, log: InteractionLog, positions: NDArray[np.int32]) -> None:
         """Add interactions whose books stand at these catalogue positions (-1: gone, left out)."""
@@ -56,18 +65,32 @@ class Popularity:
                 self._batches = (first, late)
 
     def counts(self, position_count: int, since: int | None = None) -> NDArray[np.float64]:
-        """Return the weighted number of interactions of each position, from a time in µs on or ever."""
+        """Return the weighted number of interactions of each position, from a time in µs on or ever.
+
+        The time is taken down to the whole minute.
+        """
+        if since is not None:
+            since -= since % WINDOW_STEP_MICROSECONDS
+        counted = self._pages.totals if since is None else self._counted_since(since)
         counts = np.zeros(position_count)
-        pages = self._pages
-        if since is None:
-            known = min(position_count, len(pages.totals))
-            counts[:known] = pages.totals[:known]
-        else:
-            start = int(np.searchsorted(pages.times, since))
-            _count(pages.positions[start:], pages.codes[start:], counts)
+        known = min(position_count, len(counted))
+        counts[:known] = counted[:known]
         for times, positions, codes in self._batches:
             start = 0 if since is None else int(np.searchsorted(times, since))
-            _count(positions[start:], codes[start:], counts)
+            _count(positions[start:], codes[start:], CODE_WEIGHTS, counts)
+        return counts
+
+    def _counted_since(self, since: int) -> NDArray[np.float64]:
+        # Two threads may both count: the same, once more.
+        counts = self._windows.get(since)
+        if counts is None:
+            pages = self._pages
+            counts = np.zeros(len(pages.totals))
+            start = int(np.searchsorted(pages.times, since))
+            _count(pages.positions[start:], pages.codes[start:], CODE_WEIGHTS, counts)
+            if len(self._windows) >= _MOST_WINDOWS:
+                self._windows.clear()  # starting anew costs no book-keeping on the way
+            self._windows[since] = counts
         return counts
 
 
@@ -75,16 +98,17 @@ class Popularity:
     types.void(
         types.Array(types.int32, 1, "C", readonly=True),
         types.Array(types.uint8, 1, "C", readonly=True),
+        types.Array(types.float32, 1, "C", readonly=True),
         types.float64[::1],
     ),
     nogil=True,
     cache=True,
 )
-def _count(positions, codes, counts):
+def _count(positions, codes, weights, counts):
     for event in range(len(positions)):
         # A batch may know of books that were added after the caller took its catalogue.
         if positions[event] < len(counts):
-            counts[positions[event]] += CODE_WEIGHTS[codes[event]]
+            counts[positions[event]] += weights[codes[event]]
 
 
 def _merged(batches: Sequence[_Events]) -> _Events:
@@ -103,3 +127,14 @@ def _events(log: InteractionLog, positions: NDArray[np.int32]) -> _Events:
 def popular_order(counts: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return all positions, most popular first, equally popular ones by ascending book id."""
     return np.lexsort((ids, -counts)).astype(np.int32)
+
+
+def most_popular(
+    counts: NDArray[np.float64], ids: NDArray[np.int64], among: NDArray[np.int32], places: int
+) -> NDArray[np.int32]:
+    """Return so many of these positions in the order of `popular_order`, without sorting all of them."""
+    if len(among) > places:
+        theirs = counts[among]
+        least = np.partition(theirs, len(among) - places)[len(among) - places]
+        among = among[theirs >= least]
+    return among[np.lexsort((ids[among], -counts[among]))][:places]

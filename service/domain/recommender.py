@@ -1,7 +1,7 @@
 """Which books should this reader see next: joins catalogue, histories, popularity and model; does no I/O."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from service.domain.histories import NO_HISTORY, EventPages, Histories, History
 from service.domain.interactions import Interaction, InteractionLog
 from service.domain.kept import Kept
 from service.domain.model import ItemModel
-from service.domain.popularity import Popularity, PopularityPages, popular_order
+from service.domain.popularity import Popularity, PopularityPages
 from service.domain.ranking import Ranking, Scratch, rank
 from service.domain.shelves import Shelves
 
@@ -21,6 +21,10 @@ from service.domain.shelves import Shelves
 # Everything they read stays hidden all the same.
 LONGEST_HISTORY = 500
 DEEPEST_PLACE = 1000  # how far an answer can be paged through
+# Places in a scratch beyond those of the catalogue, so that not every new book costs every thread a new one.
+_SPARE_POSITIONS = 4096
+# Arranging takes up to a second in a large shop, and changes of the catalogue in that time are few.
+_ATTEMPTS = 3
 
 _NONE = np.empty(0, dtype=np.int32)
 
@@ -38,7 +42,8 @@ class Recommender:
         kept_answers: int = 0,
     ) -> None:
         """Answer from these; up to `kept_answers` answers to readers are kept for when they ask again."""
-        # Whether readers' doings elsewhere may be missing; whoever follows the database sets it.
+        # Whether what readers do elsewhere may be missing; whoever follows the database sets it. Answers that
+        # would be personal say so from the next one on.
         self.stale = False
         self._lock = threading.Lock()
         self._thread = threading.local()
@@ -66,6 +71,19 @@ class Recommender:
             kept_answers=kept_answers,
         )
 
+    def _rearrange(self, change: Callable[[Shelves], Shelves]) -> None:
+        # What takes long is done beside the lock, so that it holds nobody up who has something to tell; in
+        # the end under it, so that frequent changes cannot put it off for ever.
+        for _ in range(_ATTEMPTS):
+            before = self._shelves
+            after = change(before)
+            with self._lock:
+                if self._shelves is before:
+                    self._replace(after)
+                    return
+        with self._lock:
+            self._replace(change(self._shelves))
+
     def _replace(self, shelves: Shelves) -> None:
         self._shelves = shelves
         self._kept.clear()  # else answers that nobody asks for again would hold on to the old ones
@@ -91,13 +109,11 @@ class Recommender:
 
     def use_model(self, model: ItemModel) -> None:
         """Answer from this model from now on."""
-        with self._lock:
-            self._replace(self._shelves.with_model(model))
+        self._rearrange(lambda shelves: shelves.with_model(model))
 
     def refresh_popularity(self) -> None:
         """Sort popular books by what readers did up to now."""
-        with self._lock:
-            self._replace(self._shelves.sorted_anew())
+        self._rearrange(lambda shelves: shelves.sorted_anew())
 
     def upsert_books(self, books: Iterable[Book]) -> None:
         """Add books, or replace those of the same id."""
@@ -133,13 +149,17 @@ class Recommender:
             self._shelves.histories.replace(reader_id, log, positions)
             self._kept.clear()
 
+    def use_shop(self, catalogue: Catalogue, histories: Histories, popularity: Popularity) -> None:
+        """Answer from these from now on, with the model in use; every answer is from the old or from the new.
+
+        What was learned before and is not in them is gone.
+        """
+        self._rearrange(lambda shelves: Shelves.arranged(catalogue, histories, popularity, shelves.model))
+
     def adopt(self, other: "Recommender") -> None:
-        """Answer from another one's books, histories and popularity, with the model in use here."""
-        with self._lock:
-            theirs = other._shelves
-            self._replace(
-                Shelves.arranged(theirs.catalogue, theirs.histories, theirs.popularity, self._shelves.model)
-            )
+        """Answer from what another one has learned and sorted; otherwise as `use_shop`."""
+        theirs = other._shelves
+        self._rearrange(lambda shelves: theirs.with_model(shelves.model))
 
     # Answers
 
@@ -149,8 +169,10 @@ class Recommender:
         The same object is returned again while neither the reader's history nor the shelves have changed.
         """
         if not query.reader_id:
-            return self._work_out(query)
+            return self._work_out(query, stale=False)
+        stale = self.stale
         key = (
+            stale,
             query.reader_id,
             query.places,
             query.skip,
@@ -162,17 +184,15 @@ class Recommender:
         news, shelves = self._shelves.histories.news_of(query.reader_id), self._shelves
         answer = self._kept.get(key, news, shelves)
         if answer is None:
-            answer = self._work_out(query)
+            answer = self._work_out(query, stale)
             self._kept.put(key, answer, news, shelves)
-        if self.stale and answer.strategy is Strategy.PERSONAL:
-            return answer._replace(strategy=Strategy.STALE)
         return answer
 
-    def _work_out(self, query: Query) -> Answer:
+    def _work_out(self, query: Query, stale: bool) -> Answer:
         history, shelves = self._history_of(query.reader_id)
         catalogue = shelves.catalogue
         if query.reader_id:
-            strategy = Strategy.PERSONAL
+            strategy = Strategy.STALE if stale else Strategy.PERSONAL
             # What the reader does not want stays away, even where they ask for what they have read.
             away = history.unwanted if query.include_read else history.read | history.unwanted
             hidden = [history.positions[away]]
@@ -195,10 +215,10 @@ class Recommender:
             shelves.popular(query.categories),
             places,
         )
-        if not ranking.learned and strategy in (Strategy.PERSONAL, Strategy.SESSION):
+        if not ranking.learned and strategy is not Strategy.DEGRADED:
             strategy = Strategy.POPULAR
         page = slice(query.skip, min(query.skip + query.places, len(ranking.positions)))
-        suggestions = _suggestions(shelves, ranking, page)
+        suggestions = shelves.suggestions(ranking, page)
         return Answer(
             suggestions,
             strategy,
@@ -223,20 +243,16 @@ class Recommender:
         itself = shelves.catalogue.positions([book_id])
         wanted = shelves.catalogue.wanted(categories)
         ranking = self._rank(shelves, _session(itself), itself, wanted, _NONE, places)
-        suggestions = _suggestions(shelves, ranking, slice(0, places))
+        suggestions = shelves.suggestions(ranking, slice(0, places))
         version = shelves.model.version if shelves.model else ""
         return Answer(suggestions, Strategy.SESSION, filled=0, more=False, model_version=version)
 
     def popular(self, category: str, since: int | None, places: int) -> list[Suggestion]:
         """List the books most taken up since a time in µs, or ever; raise InvalidInput as `recommend`."""
         shelves = self._shelves
-        catalogue = shelves.catalogue
-        wanted = catalogue.wanted([category] if category else (), "category")
-        counts = self._shelves.popularity.counts(len(catalogue), since)
-        counts[~np.any(catalogue.category_bits & wanted, axis=1)] = 0
-        best = popular_order(counts, catalogue.ids)[:places].tolist()
-        found = ((catalogue.at(position), float(counts[position])) for position in best)
-        return [Suggestion(book, count) for book, count in found if book and count > 0]
+        categories = [category] if category else []
+        shelves.catalogue.wanted(categories, "category")
+        return shelves.taken_up(categories, since, places)
 
     def _rank(
         self,
@@ -249,8 +265,8 @@ class Recommender:
     ) -> Ranking:
         catalogue = shelves.catalogue
         scratch = getattr(self._thread, "scratch", None)
-        if scratch is None or scratch.position_count != len(catalogue):
-            scratch = self._thread.scratch = Scratch(len(catalogue))
+        if scratch is None or scratch.position_count < len(catalogue):
+            scratch = self._thread.scratch = Scratch(len(catalogue) + _SPARE_POSITIONS)
         return rank(
             scratch,
             shelves.neighbours,
@@ -268,27 +284,3 @@ class Recommender:
 def _session(positions: NDArray[np.int32]) -> History:
     no = np.zeros(len(positions), dtype=np.bool_)
     return History(positions, np.ones(len(positions), dtype=np.float32), no, no)
-
-
-def _suggestions(shelves: Shelves, ranking: Ranking, page: slice) -> list[Suggestion]:
-    # Every ranked position has a book: a deleted one is in no category and so in no ranking. The book that
-    # speaks for it may be gone.
-    at = shelves.catalogue.at
-    found = []
-    learned = slice(page.start, min(page.stop, ranking.learned))
-    for position, score, source, share in zip(
-        ranking.positions[learned],
-        ranking.scores[learned],
-        ranking.sources[learned],
-        ranking.shares[learned],
-        strict=True,
-    ):
-        book, because = at(position), at(source)
-        assert book is not None
-        because_id = because.id if because else int(shelves.catalogue.ids[source])
-        found.append(Suggestion(book, score, because_id, because.title if because else "", share))
-    for position in ranking.positions[max(page.start, ranking.learned) : page.stop]:
-        book = at(position)
-        assert book is not None
-        found.append(Suggestion(book, float(shelves.counts[position])))
-    return found

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.answers import Suggestion
 from service.domain.catalogue import Catalogue
 from service.domain.histories import Histories
 from service.domain.model import ItemModel
-from service.domain.popularity import Popularity, popular_order
-from service.domain.ranking import Neighbours
+from service.domain.popularity import Popularity, most_popular, popular_order
+from service.domain.ranking import Neighbours, Ranking
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Shelves:
 
     def with_model(self, model: ItemModel | None) -> "Shelves":
         """Return them with another model."""
+        if model is self.model:
+            return self
         return replace(self, model=model, neighbours=_neighbours(self.catalogue, model))
 
     def sorted_anew(self) -> "Shelves":
@@ -58,7 +62,7 @@ class Shelves:
         return replace(
             self,
             catalogue=catalogue,
-            neighbours=_neighbours(catalogue, self.model) if len(added) else self.neighbours,
+            neighbours=_extended(self.neighbours, catalogue, self.model) if len(added) else self.neighbours,
             counts=np.append(self.counts, np.zeros(len(added))),
             order=np.append(self.order, added[np.argsort(catalogue.ids[added])]),
             _by_category={},
@@ -72,9 +76,71 @@ class Shelves:
         # Two threads may both work it out: the same, once more.
         found = self._by_category.get(slug)
         if found is None:
-            bits = self.catalogue.category_bits[self.order] & self.catalogue.wanted([slug])
-            found = self._by_category[slug] = self.order[np.any(bits, axis=1)]
+            # Picked in the order in which they lie in memory, and sorted then: several times quicker than the
+            # other way round in a large shop.
+            theirs = self.within(np.arange(len(self.catalogue), dtype=np.int32), categories)
+            found = theirs[popular_order(self.counts[theirs], self.catalogue.ids[theirs])]
+            self._by_category[slug] = found
         return found
+
+    def within(self, positions: NDArray[np.int32], categories: Sequence[str]) -> NDArray[np.int32]:
+        """Return, in their order, those of the positions that are in a category; none means any category."""
+        found = np.empty(len(positions), dtype=np.int32)
+        wanted = self.catalogue.wanted(categories)
+        return found[: _within(positions, self.catalogue.category_bits, wanted, found)].copy()
+
+    def taken_up(self, categories: Sequence[str], since: int | None, places: int) -> list[Suggestion]:
+        """Return the books most taken up since a time in µs, or ever, with how much they were."""
+        counts = self.popularity.counts(len(self.catalogue), since)
+        among = self.within(np.flatnonzero(counts).astype(np.int32), categories)
+        best = most_popular(counts, self.catalogue.ids, among, places).tolist()
+        found = ((self.catalogue.at(position), float(counts[position])) for position in best)
+        return [Suggestion(book, count) for book, count in found if book]
+
+    def suggestions(self, ranking: Ranking, page: slice) -> list[Suggestion]:
+        """Return a page of a ranking as books with their reasons."""
+        # Every ranked position has a book: a deleted one is in no category and so in no ranking. The book
+        # that speaks for it may be gone.
+        at = self.catalogue.at
+        found = []
+        learned = slice(page.start, min(page.stop, ranking.learned))
+        for position, score, source, share in zip(
+            ranking.positions[learned],
+            ranking.scores[learned],
+            ranking.sources[learned],
+            ranking.shares[learned],
+            strict=True,
+        ):
+            book, because = at(position), at(source)
+            assert book is not None
+            because_id = because.id if because else int(self.catalogue.ids[source])
+            found.append(Suggestion(book, score, because_id, because.title if because else "", share))
+        for position in ranking.positions[max(page.start, ranking.learned) : page.stop]:
+            book = at(position)
+            assert book is not None
+            found.append(Suggestion(book, float(self.counts[position])))
+        return found
+
+
+@njit(
+    types.int64(
+        types.Array(types.int32, 1, "C", readonly=True),
+        types.Array(types.uint64, 2, "C", readonly=True),
+        types.Array(types.uint64, 1, "C", readonly=True),
+        types.int32[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _within(positions, category_bits, wanted, found):
+    count = 0
+    for position in positions:
+        for word in range(len(wanted)):
+            if category_bits[position, word] & wanted[word]:
+                found[count] = position
+                count += 1
+                break
+    return count
 
 
 def _neighbours(catalogue: Catalogue, model: ItemModel | None) -> Neighbours:
@@ -91,3 +157,18 @@ def _neighbours(catalogue: Catalogue, model: ItemModel | None) -> Neighbours:
     return Neighbours(
         row_of, position_of, np.asarray(model.indptr), np.asarray(model.indices), np.asarray(model.weights)
     )
+
+
+def _extended(neighbours: Neighbours, catalogue: Catalogue, model: ItemModel | None) -> Neighbours:
+    """Return neighbours also of the books that were added to the catalogue."""
+    known = len(neighbours.row_of)
+    row_of = np.append(neighbours.row_of, np.full(len(catalogue) - known, -1, dtype=np.int32))
+    if model is None or not len(model.book_ids):
+        return replace(neighbours, row_of=row_of)
+    rows = np.searchsorted(model.book_ids, catalogue.ids[known:])
+    rows[rows == len(model.book_ids)] = 0
+    learned = np.flatnonzero(model.book_ids[rows] == catalogue.ids[known:])
+    row_of[known + learned] = rows[learned]
+    position_of = neighbours.position_of.copy()
+    position_of[rows[learned]] = known + learned
+    return replace(neighbours, row_of=row_of, position_of=position_of)

@@ -1,8 +1,6 @@
 """Answers RecommendationService: protobuf in, domain calls, protobuf out."""
 
-import itertools
-import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -11,13 +9,17 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import (
     RecommendationServiceServicer as GeneratedServicer,
 )
 
-from service.domain.answers import Answer, Query, Strategy
+from service.domain.answers import Answer, Query, Strategy, Suggestion
 from service.domain.errors import Unavailable
+from service.domain.exposures import Exposure
+from service.domain.interactions import Interaction
 from service.domain.kept import Kept
 from service.domain.recommender import Recommender
+from service.exposures import Exposures
 from service.handler_threads import on_pool
 from service.ledger import Ledger
 from service.operations.metrics import ServiceMetrics
+from service.servicers.answer_ids import SIMILAR, AnswerIds, origin_of
 from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message
@@ -53,16 +55,16 @@ class RecommendationServicer(GeneratedServicer):
         now: Callable[[], int],
         streams: ThreadPoolExecutor,
         kept_answers: int,
+        ids: AnswerIds,
+        exposures: Exposures,
     ) -> None:
         """Serve; `now` tells the time in µs since 1970 UTC, `streams` has the threads of streams."""
         self._recommender, self._ledger, self._pages = recommender, ledger, pages
-        self._metrics, self._now = metrics, now
+        self._metrics, self._now, self._exposures = metrics, now, exposures
         self._books = RecommendedBooks()
         self._kept = Kept[bytes](kept_answers)
         self.RecommendMany = on_pool(self._recommend_many, streams)  # type: ignore[method-assign]
-        # Ids of answers: a random part for this process, a count within it.
-        self._process = secrets.token_hex(6)
-        self._count = itertools.count(1)
+        self._ids = ids
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # noqa: N802
         return self._recommend(request)
@@ -90,7 +92,8 @@ class RecommendationServicer(GeneratedServicer):
         check.done()
         answer = self._recommender.similar(request.book_id, request.categories, places)
         reply = pb.SimilarBooksResponse(
-            recommendation_id=self._answer_id(), model_version=answer.model_version
+            recommendation_id=self._answer_id(SIMILAR, answer.model_version, answer.suggestions),
+            model_version=answer.model_version,
         )
         return reply.SerializeToString() + self._books.encoded(answer.suggestions)
 
@@ -109,7 +112,7 @@ class RecommendationServicer(GeneratedServicer):
             since = self._now() - int(seconds * 1e6)
         check.done()
         books = self._recommender.popular(request.category, since, places)
-        reply = pb.PopularBooksResponse(recommendation_id=self._answer_id())
+        reply = pb.PopularBooksResponse(recommendation_id=self._answer_id(Strategy.POPULAR, "", books))
         return reply.SerializeToString() + self._books.encoded(books, request.category)
 
     def RecordInteractions(  # noqa: N802
@@ -118,6 +121,7 @@ class RecommendationServicer(GeneratedServicer):
         interactions = interactions_from_message(request, self._recommender.catalogue, self._now())
         recorded = self._ledger.record(interactions)
         self._metrics.recorded(recorded)
+        self._count_outcomes(interactions)
         return pb.RecordInteractionsResponse(
             recorded_count=recorded, duplicate_count=len(interactions) - recorded
         )
@@ -170,7 +174,8 @@ class RecommendationServicer(GeneratedServicer):
         if encoded is None:
             encoded = self._encoded(query, listed, answer)
             self._kept.put(place, encoded, answer)
-        return pb.RecommendResponse(recommendation_id=self._answer_id()).SerializeToString() + encoded
+        name = self._answer_id(answer.strategy, answer.model_version, answer.suggestions)
+        return pb.RecommendResponse(recommendation_id=name).SerializeToString() + encoded
 
     def _encoded(self, query: Query, listed: tuple[object, ...], answer: Answer) -> bytes:
         """Return the reply to a query in wire format, all but its recommendation_id."""
@@ -211,5 +216,16 @@ class RecommendationServicer(GeneratedServicer):
             places=places,
         )
 
-    def _answer_id(self) -> str:
-        return f"{self._process}-{next(self._count):x}"
+    def _answer_id(self, strategy: str, model_version: str, shown: Sequence[Suggestion]) -> str:
+        """Name an answer, count what it shows, and let it be stored where it is sampled."""
+        self._metrics.shown(strategy, model_version, len(shown))
+        name, is_sampled = self._ids.issue(strategy, model_version)
+        if is_sampled:
+            book_ids = tuple(each.book.id for each in shown)
+            self._exposures.add(Exposure(name, self._now(), str(strategy), model_version, book_ids))
+        return name
+
+    def _count_outcomes(self, interactions: Iterable[Interaction]) -> None:
+        for each in interactions:
+            if each.recommendation_id and (origin := origin_of(each.recommendation_id)):
+                self._metrics.taken(origin.strategy, origin.model_digits, each.type.name.lower())

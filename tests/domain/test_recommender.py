@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from service.domain.answers import Query, Strategy
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.interactions import InteractionType
+from service.domain.popularity import WINDOW_STEP_MICROSECONDS
 from service.domain.recommender import DEEPEST_PLACE, Recommender
 from tests.domain.shop import book, did, log_of, model_of
 
 BOOKS = [book(1), book(2), book(3, "mystery", "horror"), book(4, "horror"), book(5), book(6, "poetry")]
+MINUTE = WINDOW_STEP_MICROSECONDS
 MODEL = model_of({1: {2: 0.5, 3: 0.25}, 2: {3: 1.0, 4: 0.125}, 5: {1: 1.0}}, [1, 2, 3, 4, 5, 6])
 
 
@@ -219,12 +221,12 @@ def test_similar_books_are_the_books_own_neighbours():
 
 
 def test_popular_books_count_within_the_window():
-    live = shop(did(1, 2, at=10), did(2, 2, at=20), did(3, 5, at=30))
-    live.learn([did(4, 5, at=40), did(5, 4, at=50)])
+    live = shop(*(did(n, book_id, at=n * 10 * MINUTE) for n, book_id in ((1, 2), (2, 2), (3, 5))))
+    live.learn([did(4, 5, at=40 * MINUTE), did(5, 4, at=50 * MINUTE)])
     assert [(each.book.id, each.score) for each in live.popular("", None, 9)] == [(2, 2), (5, 2), (4, 1)]
-    assert [each.book.id for each in live.popular("", 30, 9)] == [5, 4]
+    assert [each.book.id for each in live.popular("", 30 * MINUTE, 9)] == [5, 4]
     assert [each.book.id for each in live.popular("horror", None, 9)] == [4]
-    assert live.popular("", 51, 9) == []
+    assert live.popular("", 51 * MINUTE, 9) == []
 
 
 def test_filling_follows_popularity_once_it_is_refreshed():

@@ -65,9 +65,8 @@ def history_by_loops(log: InteractionLog, reader_id: int) -> dict[int, float]:
     for book, cell in history.items():
         if "unwanted" in cell:
             preferences[book] = -1.0
-        elif "rating" in cell:
-            below = cell["rating"] < mean
-            preferences[book] = (cell["rating"] - (mean if below else 1)) / 4
+        elif "rating" in cell and cell["rating"] < mean:
+            preferences[book] = (cell["rating"] - mean) / 4
         else:
-            preferences[book] = cell["strongest"]
+            preferences[book] = max(cell.get("strongest", 0.0), (cell.get("rating", 1.0) - 1) / 4)
     return preferences

@@ -112,6 +112,22 @@ def test_popularity_is_the_preference_weighted_count_of_readers() -> None:
     assert train(log, np.array([5, 6, 7])).popularity.tolist() == pytest.approx([1.2, 1.5, 0.0])
 
 
+@pytest.mark.parametrize(
+    "undone",
+    [
+        [(1, 7), (1, 7, InteractionType.REMOVE)],
+        [(1, 7, InteractionType.NOT_INTERESTED)],
+        [(1, 7), (1, 7, InteractionType.NOT_INTERESTED)],
+        [(1, 7), (1, 7, InteractionType.RATING, 2.0)],
+    ],
+    ids=["removed", "not wanted", "not wanted any more", "rated below the mean"],
+)
+def test_what_was_taken_back_or_disliked_teaches_nothing(undone: list[tuple]) -> None:
+    liked = [(1, 5, InteractionType.RATING, 4.0), (1, 6), (2, 5), (2, 6), (2, 7), (3, 6), (3, 7)]
+    ids = np.array([5, 6, 7])
+    assert same_arrays(train(log_of(liked + undone), ids), train(log_of(liked), ids))
+
+
 def test_disliked_books_teach_nothing_but_their_reader_counts() -> None:
     log = log_of([(1, 5), (1, 6), (2, 5), (2, 7, InteractionType.RATING, 1.0)])
     model = train(log, np.array([5, 6, 7]))

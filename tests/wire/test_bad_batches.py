@@ -65,6 +65,8 @@ def refuse(service):
         ({"type": 5, "rating": float("inf")}, "rating", f"inf {IS_NO_RATING}"),
         ({"type": 5}, "rating", "is missing; a RATING needs one"),
         ({"type": 4, "rating": 3}, "rating", "3.0 goes with RATING alone, not with READ"),
+        ({"type": 6, "rating": 3}, "rating", "3.0 goes with RATING alone, not with REMOVE"),
+        ({"type": 7, "rating": 1}, "rating", "1.0 goes with RATING alone, not with NOT_INTERESTED"),
         ({"recommendation_id": "\t"}, "recommendation_id", f'"?" {IS_NO_IDENTIFIER}'),
         (
             {"recommendation_id": "r" * 65},

@@ -203,7 +203,7 @@ def test_trouble_with_the_database_is_told_to_the_operator_once(start, shop, cap
     told = [record.getMessage() for record in caplog.records if str(shop.file) in record.getMessage()]
     assert len(told) == 2
     assert "is not the file that was opened any more" in told[0]
-    assert "can be written again" in told[1]
+    assert "can be used again" in told[1]
 
 
 def test_writers_from_many_connections_lose_nothing(start):

@@ -37,6 +37,12 @@ def changes(service, before: dict[str, float]) -> dict[str, float]:
     }
 
 
+def by_model(service, family: str, **names: str) -> str:
+    """Return the series of a counter of books for the model in use."""
+    names["model_version"] = service.app.recommender.model.version
+    return family + "{" + ",".join(f'{key}="{names[key]}"' for key in sorted(names)) + "}"
+
+
 def test_every_call_is_counted_once_under_its_code(service):
     stub, before = service.client.recommendations, service.metrics()
     for _ in range(5):
@@ -66,6 +72,7 @@ def test_every_call_is_counted_once_under_its_code(service):
         f"grpc_server_handled_total{labels('Check', 'grpc.health.v1.Health', grpc_code='OK')}": 1,
         f"grpc_server_handling_seconds_count{check}": 1,
         'recommendations_answers_total{strategy="personal"}': 5,
+        by_model(service, "recommendations_shown_books_total", strategy="personal"): 50,
     }
 
 
@@ -83,6 +90,7 @@ def test_messages_of_a_stream_are_counted_one_by_one(service):
         f"grpc_server_handled_total{handled}": 1,
         f"grpc_server_handling_seconds_count{stream}": 1,
         'recommendations_answers_total{strategy="personal"}': 2,
+        by_model(service, "recommendations_shown_books_total", strategy="personal"): 20,
     }
 
 
@@ -103,6 +111,35 @@ def test_service_tells_how_answers_came_about_and_what_was_recorded(service):
         "recommendations_filled_books_total": 7,
         "recommendations_interactions_recorded_total": 5,
         "recommendations_readers": 4,
+        by_model(service, "recommendations_shown_books_total", strategy="personal"): 10,
+        by_model(service, "recommendations_shown_books_total", strategy="session"): 10,
+        by_model(service, "recommendations_shown_books_total", strategy="popular"): 7,
+    }
+
+
+def test_what_came_of_answers_is_counted_by_strategy_and_model(service):
+    stub = service.client.recommendations
+    answers = [
+        stub.Recommend(pb.RecommendRequest(reader_id=7)),
+        stub.SimilarBooks(pb.SimilarBooksRequest(book_id=1)),
+        stub.PopularBooks(pb.PopularBooksRequest()),
+    ]
+    before = service.metrics()
+    names = [answer.recommendation_id for answer in answers]
+    names += ["of-another-system", "0123456789ab-1-p00000000"]
+    batch = [
+        an_interaction(f"outcome-{number}", reader_id=900_002, recommendation_id=name)
+        for number, name in enumerate(names)
+    ]
+    stub.RecordInteractions(a_batch(*batch))
+    grown = changes(service, before)
+    taken = {series: by for series, by in grown.items() if "taken_books" in series}
+    family = "recommendations_taken_books_total"
+    assert taken == {
+        by_model(service, family, strategy="personal", type="read"): 1,
+        by_model(service, family, strategy="similar", type="read"): 1,
+        family + '{model_version="none",strategy="popular",type="read"}': 1,
+        family + '{model_version="other",strategy="personal",type="read"}': 1,
     }
 
 
@@ -127,13 +164,14 @@ def test_shop_model_and_conditions_are_there_from_the_start(service):
 
 def test_names_that_callers_make_up_add_no_series(service):
     refused(service.client.send, "/warm/up", b"")
-    service.log(1)
+    service.client.recommendations.Recommend(pb.RecommendRequest(reader_id=10**15 + 1))
+    service.log(2)
     before = service.metrics()
     for _ in range(100):
         path = f"/{secrets.token_hex(4)}.{secrets.token_hex(4)}/{secrets.token_hex(4)}"
         refused(service.client.send, path, b"", metadata=[("x-request-id", secrets.token_hex(8))])
         service.client.recommendations.Recommend(pb.RecommendRequest(reader_id=secrets.randbelow(10**15) + 1))
-    service.log(201)
+    service.log(202)
     after = service.metrics()
     assert set(after) == set(before)
     unknown = labels("unknown", "unknown", "client_stream", grpc_code="Unimplemented")

@@ -22,11 +22,11 @@ def recommended(stub, **fields) -> pb.RecommendResponse:
     return stub.Recommend(pb.RecommendRequest(reader_id=NEWCOMER, page_size=100, **fields))
 
 
-def offered(stub) -> set[int]:
+def offered(stub, **fields) -> set[int]:
     """Page through everything that is left to recommend."""
     found, token = set(), None
     while token != "":
-        page = recommended(stub, page_token=token)
+        page = recommended(stub, page_token=token, **fields)
         found |= {book.book_id for book in page.books}
         token = page.next_page_token
     return found
@@ -53,9 +53,11 @@ def test_the_very_next_answer_knows_what_was_recorded(stub):
         (pb.INTERACTION_TYPE_READ, None, True),
         (pb.INTERACTION_TYPE_RATING, 4.5, True),
         (pb.INTERACTION_TYPE_RATING, 1.0, True),
+        (pb.INTERACTION_TYPE_REMOVE, None, False),
+        (pb.INTERACTION_TYPE_NOT_INTERESTED, None, True),
     ],
 )
-def test_each_type_is_stored_and_those_that_count_as_read_hide_the_book(stub, service, kind, rating, hides):
+def test_each_type_is_stored_and_hides_the_book_or_does_not(stub, service, kind, rating, hides):
     book_id = recommended(stub).books[0].book_id
     stored = service.shop.counts()[1]
     stub.RecordInteractions(a_batch(an_interaction(book_id=book_id, type=kind, rating=rating)))
@@ -70,6 +72,34 @@ def test_batch_that_is_sent_again_changes_nothing(stub, service):
     assert (first.recorded_count, first.duplicate_count) == (100, 0)
     assert (second.recorded_count, second.duplicate_count) == (0, 100)
     assert service.shop.counts()[1] == stored + 100
+
+
+def test_what_was_taken_back_has_no_effect_on_the_next_answer(stub):
+    before = recommended(stub)
+    stub.RecordInteractions(a_batch(an_interaction("done", book_id=1, type=pb.INTERACTION_TYPE_PURCHASE)))
+    assert recommended(stub).strategy == pb.STRATEGY_PERSONAL
+    stub.RecordInteractions(a_batch(an_interaction("undone", book_id=1, type=pb.INTERACTION_TYPE_REMOVE)))
+    after = recommended(stub)
+    assert (after.strategy, after.books) == (before.strategy, before.books)
+
+
+def test_what_arrives_late_counts_by_its_time(stub):
+    bought, returned = Timestamp(seconds=1_700_000_000), Timestamp(seconds=1_700_000_001)
+    undo = an_interaction("a", book_id=1, type=pb.INTERACTION_TYPE_REMOVE, occurred_at=returned)
+    late = an_interaction("b", book_id=1, type=pb.INTERACTION_TYPE_PURCHASE, occurred_at=bought)
+    stub.RecordInteractions(a_batch(undo))
+    stub.RecordInteractions(a_batch(late))
+    assert recommended(stub).strategy == pb.STRATEGY_POPULAR
+
+
+def test_a_book_that_is_not_wanted_stays_away_from_those_to_read_again(stub):
+    kinds = {1: pb.INTERACTION_TYPE_READ, 2: pb.INTERACTION_TYPE_READ, 3: pb.INTERACTION_TYPE_NOT_INTERESTED}
+    stub.RecordInteractions(
+        a_batch(*(an_interaction(f"{number}", book_id=number, type=kind) for number, kind in kinds.items()))
+    )
+    found = offered(stub, include_read=True)
+    assert {1, 2} <= found
+    assert 3 not in found
 
 
 def test_same_interaction_twice_in_a_batch_is_stored_once(stub, service):

@@ -109,8 +109,9 @@ class RecommendationServiceServicer:
 
     def RecordInteractions(self, request, context):
         """Stores what readers did; acknowledged once it is durable, all of the batch or
-        nothing. The reader's next recommendations know of it, on other replicas within
-        two seconds. What comes late takes its place by occurred_at. Role feedback.
+        nothing. The replica that took it knows of it in the next call, the others within
+        2 seconds. Batches may come late and in any order: what was done counts by its
+        occurred_at. Role feedback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
