@@ -1,4 +1,4 @@
-"""What can be wrong with a snapshot or its directory; knows neither commands nor status codes."""
+"""What can be wrong with a snapshot or the place it lies in; knows neither commands nor status codes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,23 @@ from service.failure import Failure
 
 
 class ModelError(Failure):
-    """One line that names the file, what is wrong with it, and where it helps what to do."""
+    """One line that names the file or object, what is wrong with it, and where it helps what to do."""
 
 
 class NoModel(ModelError):
     """No snapshot has been promoted yet: nothing is broken, something is still to come."""
+
+
+class ModelsAway(ModelError):
+    """The store of models does not answer now: nothing is known to be broken, trying again makes sense."""
+
+
+class Missing(ModelError):
+    """A file or object is not there."""
+
+
+class Overtaken(ModelError):
+    """Somebody else changed what was to be changed, after it had been read."""
 
 
 @contextmanager
@@ -21,4 +33,5 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ModelError(f"{error.filename or path}: {(error.strerror or str(error)).lower()}") from error
+        kind = Missing if isinstance(error, FileNotFoundError) else ModelError
+        raise kind(f"{error.filename or path}: {(error.strerror or str(error)).lower()}") from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,56 +75,64 @@ def write_text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def read(directory: Path) -> dict[str, Any]:
-    """Read and check the manifest in a snapshot's directory.
-
-    Raises ModelError when it is missing, not JSON, of another program or format version, altered, or lies
-    in a directory of another name than its version.
-    """
-    path = directory / MANIFEST
+def read_text(path: Path) -> bytes:
+    """Return the bytes of manifest.json; a file too large to be one is refused unread."""
     with file_errors(path), path.open("rb") as file:
         text = file.read(LARGEST_MANIFEST_BYTES + 1)
     if len(text) > LARGEST_MANIFEST_BYTES:
-        raise ModelError(f"{path}: is larger than {LARGEST_MANIFEST_BYTES} bytes, so it is no manifest")
+        raise ModelError(f"{path}: is larger than {LARGEST_MANIFEST_BYTES} bytes")
+    return text
+
+
+def parse(text: bytes, name: str, version: str) -> dict[str, Any]:
+    """Read and check the manifest of a version; `name` is what messages call its file or object.
+
+    Raises ModelError when it is not JSON, of another program or format version, altered, or of another
+    version.
+    """
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):
-        raise ModelError(f"{path}: is not JSON") from None
+        raise ModelError(f"{name}: is not JSON") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(f'{path}: is not the manifest of a model (its "format" is not "{FORMAT}")')
+        raise ModelError(f'{name}: is not the manifest of a model (its "format" is not "{FORMAT}")')
     if manifest.get("format_version") != FORMAT_VERSION:
         found = manifest.get("format_version")
-        raise ModelError(f"{path}: has format version {found!r}, this program reads {FORMAT_VERSION}")
-    version = manifest.pop("version", None)
+        raise ModelError(f"{name}: has format version {found!r}, this program reads {FORMAT_VERSION}")
+    written = manifest.pop("version", None)
     try:
         digest = _digest(manifest)
     except ValueError:  # NaN and infinity, which Python's reader takes and `compose` never wrote
         digest = ""
-    if not isinstance(version, str) or version.rpartition("-")[2] != digest:
-        raise ModelError(f"{path}: was altered after it was written (its digest is not that of its version)")
-    if version != directory.name:
-        raise ModelError(f"{path}: is of version {version}, not {directory.name}")
-    return {"version": version} | manifest
+    if not isinstance(written, str) or written.rpartition("-")[2] != digest:
+        raise ModelError(f"{name}: was altered after it was written (its digest is not that of its version)")
+    if written != version:
+        raise ModelError(f"{name}: is of version {written}, not {version}")
+    return {"version": written} | manifest
 
 
-def summarise(directory: Path, *, is_current: bool) -> ManifestSummary:
-    """Describe a snapshot from its manifest alone; a broken one is described by its problem."""
+def trained_second(version: str) -> float:
+    """Return when a version was trained, in seconds since 1970 UTC; -inf where its name tells no time."""
     try:
-        manifest = read(directory)
-        return ManifestSummary(
-            version=manifest["version"],
-            is_current=is_current,
-            method=manifest["method"],
-            trained_at=manifest["trained_at"],
-            book_count=manifest["book_count"],
-            neighbour_count=manifest["neighbour_count"],
-            reader_count=manifest["reader_count"],
-            interaction_count=manifest["interaction_count"],
-            size_bytes=sum(each["bytes"] for each in manifest["arrays"].values()),
-            metrics=manifest["metrics"],
-        )
-    except ModelError as error:
-        return ManifestSummary(directory.name, is_current, problem=str(error))
+        return datetime.strptime(f"{version[:15]} UTC", "%Y%m%d-%H%M%S %Z").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return -math.inf
+
+
+def summarise(manifest: Mapping[str, Any], *, is_current: bool) -> ManifestSummary:
+    """Describe a snapshot from its manifest."""
+    return ManifestSummary(
+        version=manifest["version"],
+        is_current=is_current,
+        method=manifest["method"],
+        trained_at=manifest["trained_at"],
+        book_count=manifest["book_count"],
+        neighbour_count=manifest["neighbour_count"],
+        reader_count=manifest["reader_count"],
+        interaction_count=manifest["interaction_count"],
+        size_bytes=sum(each["bytes"] for each in manifest["arrays"].values()),
+        metrics=manifest["metrics"],
+    )
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

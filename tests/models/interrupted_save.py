@@ -25,5 +25,7 @@ def fsync(descriptor: int) -> None:
 
 
 os.fsync = fsync
-ModelStore(Path(sys.argv[1])).save(made_model(), settings=SETTINGS, data_digest=DIGEST)
+ModelStore.open(sys.argv[1], cache_directory=Path(sys.argv[1])).save(
+    made_model(), settings=SETTINGS, data_digest=DIGEST
+)
 print("saved", flush=True)

@@ -14,20 +14,22 @@ import pytest
 
 from service.models import ModelError, ModelStore
 from tests.models.made_models import DIGEST, SETTINGS, made_model
+from tests.models.places import Place, directory_place
 
 NOBODY = 65534
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    store = ModelStore(tmp_path / "models")
+def store(place: Place) -> ModelStore:
+    store = place.store
     store.promote(store.save(made_model(), settings=SETTINGS, data_digest=DIGEST))
     return store
 
 
 @pytest.fixture
-def snapshot(store: ModelStore) -> Path:
-    return store.directory / store.current_version()
+def snapshot(place: Place, store: ModelStore) -> Path:
+    """The files of the version in use."""
+    return place.files / store.current_version()
 
 
 def refusal(action: Callable[[], object]) -> str:
@@ -39,36 +41,40 @@ def refusal(action: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
-def test_truncated_array_is_refused(store: ModelStore, snapshot: Path, name: str) -> None:
+def test_truncated_array_is_refused(place: Place, store: ModelStore, snapshot: Path, name: str) -> None:
     path = snapshot / f"{name}.npy"
     size = path.stat().st_size
     os.truncate(path, size - 1)
-    assert refusal(store.load) == f"{path}: has {size - 1} bytes, its manifest says {size}"
+    assert refusal(store.load) == f"{place.called(path)}: has {size - 1} bytes, its manifest says {size}"
 
 
 @pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
-@pytest.mark.parametrize("place", [8, -1])
-def test_flipped_bit_in_an_array_is_refused(store: ModelStore, snapshot: Path, name: str, place: int) -> None:
+@pytest.mark.parametrize("at", [8, -1])
+def test_flipped_bit_in_an_array_is_refused(
+    place: Place, store: ModelStore, snapshot: Path, name: str, at: int
+) -> None:
     path = snapshot / f"{name}.npy"
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[at] ^= 1
     path.write_bytes(content)
-    assert refusal(store.load).startswith(f"{path}: was altered after it was written")
+    assert refusal(store.load).startswith(f"{place.called(path)}: was altered after it was written")
 
 
-def test_flipped_bit_in_the_manifest_is_refused(store: ModelStore, snapshot: Path) -> None:
+def test_flipped_bit_in_the_manifest_is_refused(place: Place, store: ModelStore, snapshot: Path) -> None:
     path = snapshot / "manifest.json"
     path.write_text(path.read_text().replace('"reader_count": 7', '"reader_count": 6'))
-    assert refusal(store.load).startswith(f"{path}: was altered after it was written")
+    assert refusal(store.load).startswith(f"{place.called(path)}: was altered after it was written")
     listed = store.list()
     assert len(listed) == 1
-    assert listed[0].problem.startswith(f"{path}: was altered")
+    assert listed[0].problem.startswith(f"{place.called(path)}: was altered")
 
 
-def test_manifest_of_another_format_version_is_refused(store: ModelStore, snapshot: Path) -> None:
+def test_manifest_of_another_format_version_is_refused(
+    place: Place, store: ModelStore, snapshot: Path
+) -> None:
     path = snapshot / "manifest.json"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    assert refusal(store.load) == f"{path}: has format version 2, this program reads 1"
+    assert refusal(store.load) == f"{place.called(path)}: has format version 2, this program reads 1"
 
 
 @pytest.mark.parametrize(
@@ -89,25 +95,37 @@ def test_manifest_of_another_format_version_is_refused(store: ModelStore, snapsh
     ids=["empty", "half", "binary", "nested", "list", "foreign", "NaN", "huge"],
 )
 def test_a_file_that_is_no_manifest_is_refused(
-    store: ModelStore, snapshot: Path, content: bytes, rule: str
+    place: Place, store: ModelStore, snapshot: Path, content: bytes, rule: str
 ) -> None:
     path = snapshot / "manifest.json"
     path.write_bytes(content)
-    assert refusal(store.load).startswith(f"{path}: {rule}")
+    assert refusal(store.load).startswith(f"{place.called(path)}: {rule}")
     assert rule in store.list()[0].problem
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "weights.npy"])
-def test_missing_file_is_refused(store: ModelStore, snapshot: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["book_ids.npy", "weights.npy"])
+def test_missing_array_is_refused(place: Place, store: ModelStore, snapshot: Path, name: str) -> None:
     (snapshot / name).unlink()
-    assert refusal(store.load) == f"{snapshot / name}: no such file or directory"
+    assert refusal(store.load) == f"{place.called(snapshot / name)}: {place.missing}"
 
 
-def test_snapshot_under_the_name_of_another_version_is_refused(store: ModelStore, snapshot: Path) -> None:
+def test_snapshot_without_a_manifest_is_refused_and_listed_as_unfinished(
+    store: ModelStore, snapshot: Path
+) -> None:
+    (snapshot / "manifest.json").unlink()
+    assert snapshot.name in refusal(store.load)
+    (summary,) = store.list()
+    assert (summary.version, summary.is_current) == (snapshot.name, True)
+    assert summary.problem.endswith("it was not written to its end")
+
+
+def test_snapshot_under_the_name_of_another_version_is_refused(
+    place: Place, store: ModelStore, snapshot: Path
+) -> None:
     other = snapshot.with_name("20200101-000000-00000000")
     shutil.copytree(snapshot, other)
     message = refusal(lambda: store.load(other.name))
-    assert message == f"{other}/manifest.json: is of version {snapshot.name}, not {other.name}"
+    assert message == f"{place.called(other)}/manifest.json: is of version {snapshot.name}, not {other.name}"
 
 
 def forged(snapshot: Path, name: str, array: np.ndarray, **options: bool) -> str:
@@ -140,16 +158,21 @@ def forged(snapshot: Path, name: str, array: np.ndarray, **options: bool) -> str
     ],
 )
 def test_arrays_that_break_a_rule_are_refused_though_all_digests_agree(
-    store: ModelStore, snapshot: Path, name: str, change: Callable[[np.ndarray], np.ndarray], rule: str
+    place: Place,
+    store: ModelStore,
+    snapshot: Path,
+    name: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    rule: str,
 ) -> None:
     version = forged(snapshot, name, change(np.load(snapshot / f"{name}.npy")), allow_pickle=True)
     message = refusal(lambda: store.load(version))
-    assert message.startswith(f"{store.directory / version / name}.npy: ")
+    assert message.startswith(f"{place.name}/{version}/{name}.npy: ")
     assert rule in message
 
 
 def test_missing_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    missing = ModelStore(tmp_path / "nowhere")
+    missing = ModelStore.open(str(tmp_path / "nowhere"), cache_directory=tmp_path / "cache")
     actions = (
         missing.load,
         missing.list,
@@ -165,27 +188,27 @@ def test_missing_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 def test_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
-    store = ModelStore(tmp_path / "models")
+    store = ModelStore.open(str(tmp_path / "models"), cache_directory=tmp_path / "cache")
     assert "is not a directory of models" in refusal(store.load)
     message = refusal(lambda: store.save(made_model(), settings={}, data_digest=DIGEST))
     assert message == f"{tmp_path / 'models'}: file exists"
 
 
-def test_pointer_to_a_version_that_is_gone_is_refused(store: ModelStore, snapshot: Path) -> None:
+def test_pointer_to_a_version_that_is_gone_is_refused(
+    place: Place, store: ModelStore, snapshot: Path
+) -> None:
     shutil.rmtree(snapshot)
-    assert refusal(store.load) == (
-        f"{store.directory}/current: names version {snapshot.name}, which is not there"
-    )
+    assert refusal(store.load) == (f"{place.name}/current: names version {snapshot.name}, which is not there")
     assert store.list() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"latest", b"../../etc", b"\xff\x00" * 500])
-def test_pointer_that_names_no_version_is_refused(store: ModelStore, content: bytes) -> None:
-    (store.directory / "current").write_bytes(content)
+def test_pointer_that_names_no_version_is_refused(place: Place, store: ModelStore, content: bytes) -> None:
+    (place.files / "current").write_bytes(content)
     message = refusal(store.load)
-    assert message.startswith(f"{store.directory}/current: ")
+    assert message.startswith(f"{place.name}/current: ")
     assert message.endswith("is not the version of a model")
-    assert len(message) < 300 + len(str(store.directory))
+    assert len(message) < 300 + len(place.name)
 
 
 def test_unknown_version_is_refused(store: ModelStore) -> None:
@@ -207,30 +230,31 @@ def without_privileges() -> Iterator[None]:
 
 
 @pytest.fixture
-def visible_store() -> Iterator[ModelStore]:
+def visible_place() -> Iterator[Place]:
     """A store that other users can reach, which pytest's own directories are not."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
-        store = ModelStore(Path(directory) / "models")
+        place = directory_place(Path(directory))
+        store = place.store
         store.promote(store.save(made_model(), settings=SETTINGS, data_digest=DIGEST))
-        yield store
+        yield place
 
 
 @pytest.mark.parametrize("name", ["current", "weights.npy", "manifest.json"])
-def test_file_that_may_not_be_read_is_named(visible_store: ModelStore, name: str) -> None:
-    directory = visible_store.directory
-    path = (directory if name == "current" else directory / visible_store.current_version()) / name
+def test_file_that_may_not_be_read_is_named(visible_place: Place, name: str) -> None:
+    directory = visible_place.files
+    path = (directory if name == "current" else directory / visible_place.store.current_version()) / name
     path.chmod(0)
     with without_privileges():
-        message = refusal(visible_store.load)
+        message = refusal(visible_place.store.load)
     assert message == f"{path}: permission denied"
 
 
-def test_directory_that_may_not_be_written_is_named(visible_store: ModelStore) -> None:
-    directory = visible_store.directory
+def test_directory_that_may_not_be_written_is_named(visible_place: Place) -> None:
+    directory = visible_place.files
     directory.chmod(0o555)
     with without_privileges():
-        message = refusal(lambda: visible_store.save(made_model(), settings={}, data_digest=DIGEST))
+        message = refusal(lambda: visible_place.store.save(made_model(), settings={}, data_digest=DIGEST))
     directory.chmod(0o755)
     assert message.startswith(f"{directory}/.saving-")
     assert message.endswith(": permission denied")

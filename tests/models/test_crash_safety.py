@@ -34,7 +34,7 @@ def save_and_kill(directory: Path, at_fsync: int) -> None:
 @pytest.mark.parametrize("at_fsync", [1, 3, 6, 7])
 def test_save_killed_before_its_rename_leaves_no_version(tmp_path: Path, at_fsync: int) -> None:
     save_and_kill(tmp_path, at_fsync)
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     assert store.list() == []
     store.promote(store.save(made_model(), settings=SETTINGS, data_digest=DIGEST))
     assert np.array_equal(store.load().weights, made_model().weights)
@@ -42,7 +42,7 @@ def test_save_killed_before_its_rename_leaves_no_version(tmp_path: Path, at_fsyn
 
 def test_save_killed_after_its_rename_leaves_a_whole_version(tmp_path: Path) -> None:
     save_and_kill(tmp_path, FSYNC_CALLS)
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     (summary,) = store.list()
     assert summary.problem == ""
     assert np.array_equal(store.load(summary.version).weights, made_model().weights)
@@ -51,7 +51,7 @@ def test_save_killed_after_its_rename_leaves_a_whole_version(tmp_path: Path) -> 
 def test_prune_clears_what_a_killed_save_left_once_it_is_old(tmp_path: Path) -> None:
     save_and_kill(tmp_path, 3)
     (left,) = tmp_path.glob(".saving-*")
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     store.prune(keep=1)
     assert left.exists()  # its owner might be alive
     two_hours_ago = time.time() - 7200
@@ -61,14 +61,14 @@ def test_prune_clears_what_a_killed_save_left_once_it_is_old(tmp_path: Path) -> 
 
 
 def test_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     with pytest.raises(ModelError):
         store.save(made_model(), settings={"x": float("inf")}, data_digest=DIGEST)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_saves_at_once_of_one_model_and_of_others_all_succeed(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     together = threading.Barrier(6)
 
     def save(seed: int) -> str:
@@ -85,7 +85,7 @@ def test_saves_at_once_of_one_model_and_of_others_all_succeed(tmp_path: Path) ->
 
 
 def test_the_pointer_is_valid_at_every_moment_of_promotions(tmp_path: Path) -> None:
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     versions = [
         store.save(made_model(seed=seed, trained_at=TRAINED_AT + seed), settings={}, data_digest=DIGEST)
         for seed in range(3)

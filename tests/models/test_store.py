@@ -1,7 +1,9 @@
-"""Saving, finding, promoting, rolling back and pruning snapshots."""
+"""Saving, finding, promoting, rolling back and pruning snapshots, in a directory and in a bucket."""
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +11,12 @@ import numpy as np
 import pytest
 
 from service.models import ModelError, ModelStore
+from service.models.verification import broken_rule
 from tests.models.made_models import DIGEST, SETTINGS, TRAINED_AT, made_model
+from tests.models.places import Place, directory_place
 
 ARRAYS = ("book_ids", "indptr", "indices", "weights", "popularity")
 SECOND = 1_000_000
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models")
 
 
 def save(store: ModelStore, **changes: int) -> str:
@@ -65,15 +64,16 @@ def test_the_manifest_tells_data_settings_metrics_and_catalogue(store: ModelStor
     assert (manifest["book_count"], manifest["reader_count"], manifest["interaction_count"]) == (40, 7, 99)
 
 
-def test_the_same_model_saved_twice_is_one_version_with_the_same_bytes(tmp_path: Path) -> None:
-    first, second = ModelStore(tmp_path / "a"), ModelStore(tmp_path / "b")
+def test_the_same_model_saved_twice_is_one_version_with_the_same_bytes(place: Place, tmp_path: Path) -> None:
+    other = directory_place(tmp_path / "other")
+    first, second = place.store, other.store
     version = save(first)
     assert save(first) == version == save(second)
     assert len(first.list()) == 1
-    names = sorted(path.name for path in (tmp_path / "a" / version).iterdir())
+    names = sorted(path.name for path in (place.files / version).iterdir())
     assert names == sorted([*(f"{name}.npy" for name in ARRAYS), "manifest.json"])
     for name in names:
-        here, there = (tmp_path / side / version / name for side in "ab")
+        here, there = (side.files / version / name for side in (place, other))
         assert here.read_bytes() == there.read_bytes()
 
 
@@ -94,7 +94,7 @@ def test_the_same_model_saved_twice_is_one_version_with_the_same_bytes(tmp_path:
     ],
 )
 def test_a_model_that_breaks_a_rule_is_not_written(
-    store: ModelStore, name: str, array: np.ndarray, rule: str
+    place: Place, store: ModelStore, name: str, array: np.ndarray, rule: str
 ) -> None:
     sound = replace(
         made_model(2),
@@ -103,13 +103,34 @@ def test_a_model_that_breaks_a_rule_is_not_written(
         weights=np.array([0.5], dtype=np.float32),
     )
     store.save(sound, settings={}, data_digest=DIGEST)
-    before = sorted(store.directory.iterdir())
+    before = sorted(place.files.iterdir())
     with pytest.raises(ModelError, match=rule):
         store.save(replace(sound, **{name: array}), settings={}, data_digest=DIGEST)
-    assert sorted(store.directory.iterdir()) == before
+    assert sorted(place.files.iterdir()) == before
 
 
 @pytest.mark.parametrize("settings", [{"shrink": float("nan")}, {"when": object()}])
+PLACE = 256 * 1024  # arrays are looked at in blocks; a rule must hold over their edges too
+
+
+@pytest.mark.parametrize("at", [PLACE - 1, PLACE, PLACE + 1])
+@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights"])
+def test_a_rule_broken_at_the_edge_of_a_block_is_found(name: str, at: int) -> None:
+    length = 2 * PLACE
+    arrays: dict[str, np.ndarray] = {
+        "book_ids": np.arange(length),
+        "indptr": np.minimum(np.arange(length + 1), length),
+        "indices": np.zeros(length, dtype=np.int32),
+        "weights": np.zeros(length, dtype=np.float32),
+        "popularity": np.zeros(length, dtype=np.float32),
+    }
+    assert broken_rule(arrays) is None
+    arrays[name][at] = {"book_ids": 0, "indptr": 0, "indices": length, "weights": np.nan}[name]
+    broken = broken_rule(arrays)
+    assert broken is not None
+    assert broken[0] == name
+
+
 def test_settings_that_json_cannot_hold_are_refused(store: ModelStore, settings: dict) -> None:
     with pytest.raises(ModelError, match="finite JSON values"):
         store.save(made_model(), settings=settings, data_digest=DIGEST)
@@ -125,14 +146,14 @@ def test_a_saved_model_is_not_in_use_before_it_is_promoted(store: ModelStore) ->
     assert store.load().version == version
 
 
-def test_the_list_has_the_latest_first_and_marks_the_current_one(store: ModelStore) -> None:
+def test_the_list_has_the_latest_first_and_marks_the_current_one(place: Place, store: ModelStore) -> None:
     versions = save_several(store, 3)
     store.promote(versions[1])
     listed = store.list()
     assert [each.version for each in listed] == versions[::-1]
     assert [each.is_current for each in listed] == [False, True, False]
     assert listed[0].metrics == {"recall@20": 0.25}
-    directory = store.directory / listed[0].version
+    directory = place.files / listed[0].version
     assert listed[0].size_bytes == sum(path.stat().st_size for path in directory.glob("*.npy"))
 
 
@@ -155,20 +176,20 @@ def test_promoting_the_current_model_again_keeps_the_way_back(store: ModelStore)
     assert store.rollback() == first
 
 
-def test_rollback_to_a_damaged_model_is_refused_and_changes_nothing(store: ModelStore) -> None:
+def test_rollback_to_a_damaged_model_is_refused_and_changes_nothing(place: Place, store: ModelStore) -> None:
     first, second = save_several(store, 2)
     store.promote(first)
     store.promote(second)
-    os.truncate(store.directory / first / "weights.npy", 10)
+    os.truncate(place.files / first / "weights.npy", 10)
     with pytest.raises(ModelError, match=r"weights\.npy: has 10 bytes"):
         store.rollback()
     assert store.current_version() == second
 
 
-def test_a_damaged_model_is_not_promoted(store: ModelStore) -> None:
+def test_a_damaged_model_is_not_promoted(place: Place, store: ModelStore) -> None:
     sound, damaged = save_several(store, 2)
     store.promote(sound)
-    os.truncate(store.directory / damaged / "indices.npy", 10)
+    os.truncate(place.files / damaged / "indices.npy", 10)
     with pytest.raises(ModelError, match=r"indices\.npy"):
         store.promote(damaged)
     assert store.current_version() == sound
@@ -182,6 +203,50 @@ def test_prune_keeps_the_latest_the_current_and_the_one_before_it(store: ModelSt
     assert [each.version for each in store.list()] == [versions[index] for index in (5, 4, 1, 0)]
     assert store.rollback() == versions[0]
     assert store.load().version == versions[0]
+
+
+def test_rollback_after_prune_goes_to_the_one_that_was_kept_and_no_further(store: ModelStore) -> None:
+    versions = save_several(store, 4)
+    for version in versions:
+        store.promote(version)
+    assert store.prune(keep=1) == versions[1::-1]
+    assert store.rollback() == versions[2]
+    assert store.load().version == versions[2]
+    with pytest.raises(ModelError, match="names no earlier model to go back to"):
+        store.rollback()
+    assert store.current_version() == versions[2]
+
+
+def test_promoting_prunes_beyond_what_is_to_be_kept(store: ModelStore) -> None:
+    versions = [save(store, seed=seed, trained_at=seed * SECOND) for seed in range(5)]
+    assert store.promote(versions[0]) == []
+    assert store.promote(versions[4], keep=2) == [versions[2], versions[1]]
+    assert store.promote(versions[4], keep=2) == []
+    assert [each.version for each in store.list()] == [versions[index] for index in (4, 3, 0)]
+
+
+def test_two_who_train_on_the_same_data_in_the_same_second_both_end_with_whole_models(place: Place) -> None:
+    # What differs is the microsecond of training, or nothing at all. One who promotes must not prune what
+    # another is about to promote.
+    now = int(time.time()) * SECOND
+    models = [made_model(seed=1, trained_at=now + microsecond) for microsecond in (0, 1, 1)]
+    with ThreadPoolExecutor(len(models)) as pool:
+        versions = list(
+            pool.map(lambda model: place.store.save(model, settings=SETTINGS, data_digest=DIGEST), models)
+        )
+    assert versions[0] != versions[1] == versions[2]
+    assert {each.version: each.problem for each in place.store.list()} == dict.fromkeys(versions, "")
+    for version, model in zip(versions, models, strict=True):
+        place.store.promote(version, keep=1)
+        assert place.store.load().trained_at == model.trained_at
+
+
+def test_saving_tells_how_far_it_is(store: ModelStore) -> None:
+    told: list[tuple[str, float]] = []
+    store.save(made_model(), settings={}, data_digest=DIGEST, progress=lambda *each: told.append(each))
+    assert {stage for stage, _ in told} == {"storing the model"}
+    assert [done for _, done in told] == sorted(done for _, done in told)
+    assert told[-1][1] == 1.0
 
 
 def test_prune_to_nothing_keeps_the_current_one(store: ModelStore) -> None:
@@ -205,15 +270,15 @@ def test_a_mapped_model_outlives_its_files(store: ModelStore) -> None:
     assert np.array_equal(loaded.weights, made_model().weights)
 
 
-def test_foreign_files_beside_snapshots_are_left_alone(store: ModelStore) -> None:
+def test_foreign_files_beside_snapshots_are_left_alone(place: Place, store: ModelStore) -> None:
     version = save(store)
-    (store.directory / "README.txt").write_text("ours")
-    (store.directory / "lost+found").mkdir()
-    (store.directory / "20260101-000000-00000000").write_text("a file, not a directory")
+    (place.files / "README.txt").write_text("ours")
+    (place.files / "lost+found").mkdir()
+    (place.files / "20260101-000000-00000000").write_text("a file, not a directory")
     assert [each.version for each in store.list()] == [version]
     store.prune(keep=0)
-    assert (store.directory / "README.txt").exists()
-    assert (store.directory / "lost+found").exists()
+    assert (place.files / "README.txt").exists()
+    assert (place.files / "lost+found").exists()
 
 
 def test_versions_cannot_name_paths_elsewhere(store: ModelStore) -> None:
@@ -223,7 +288,7 @@ def test_versions_cannot_name_paths_elsewhere(store: ModelStore) -> None:
             store.load(version)
 
 
-def test_metrics_and_settings_survive_as_json(store: ModelStore) -> None:
+def test_metrics_and_settings_survive_as_json(place: Place, store: ModelStore) -> None:
     version = save(store)
-    text = (store.directory / version / "manifest.json").read_text()
+    text = (place.files / version / "manifest.json").read_text()
     assert json.loads(text) == store.manifest(version)

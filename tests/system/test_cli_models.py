@@ -3,6 +3,9 @@
 import json
 import re
 
+import pytest
+
+from tests.s3 import S3Server
 from tests.system.processes import assert_fails, run_here
 
 
@@ -81,3 +84,56 @@ def test_training_on_nothing_is_refused(empty_folder):
     (empty_folder / "var").mkdir()
     assert run_here("migrate", settings={}, cwd=empty_folder).returncode == 0
     assert_fails(run_here("train", settings={}, cwd=empty_folder), 1, "interactions")
+
+
+@pytest.fixture
+def bucket(shop, tmp_path):
+    """A shop whose models are in a bucket, and the directory of its objects."""
+    with S3Server() as server:
+        name, files = server.new_bucket()
+        settings = {
+            "RECOMMENDATIONS_MODELS_URL": f"s3://{name}/shops/one",
+            "RECOMMENDATIONS_MODELS_ENDPOINT": server.endpoint,
+            "RECOMMENDATIONS_MODELS_CREDENTIALS_FILE": str(server.credentials_file),
+            "RECOMMENDATIONS_MODELS_CACHE_DIRECTORY": str(tmp_path / "cache"),
+        }
+        yield settings, files / "shops" / "one"
+
+
+def test_models_in_a_bucket_are_trained_listed_promoted_rolled_back_and_pruned(shop, bucket):
+    settings, files = bucket
+
+    def here(*arguments, **more):
+        result = run_here(*arguments, settings=shop.settings | settings | more, cwd=shop.directory)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    trained = [here("train") for _ in range(2)]
+    assert "train: storing the model" in trained[0].stderr
+    first, second = (re.match(r"model (\S+):", each.stdout)[1] for each in trained)
+    shown = json.loads(here("models", "list", "--json").stdout)
+    assert [(each["version"], each["is_current"]) for each in shown] == [(second, True), (first, False)]
+    assert json.loads(here("models", "show").stdout)["version"] == second
+    assert here("models", "rollback").stdout == f"model {first} is in use now\n"
+    assert here("models", "promote", second).stdout == f"model {second} is in use now\n"
+    third = re.match(r"model (\S+):", here("train", "--no-promote").stdout)[1]
+    assert here("models", "prune", "--keep", "1").stdout == ""  # the newest, the one in use, the one before
+    here("models", "promote", third)
+    kept = {"RECOMMENDATIONS_MODELS_KEPT": "1"}
+    assert here("models", "prune", **kept).stdout == f"deleted {first}\n"
+    assert sorted(path.name for path in files.iterdir() if any(path.glob("*.npy"))) == [second, third]
+
+
+def test_a_bucket_that_cannot_be_used_is_told_in_one_line(shop, bucket, tmp_path):
+    settings, _ = bucket
+
+    def fails(*parts, **wrong):
+        changed = {f"RECOMMENDATIONS_MODELS_{name}": str(value) for name, value in wrong.items()}
+        for arguments in (("models", "list"), ("train",)):
+            result = run_here(*arguments, settings=shop.settings | settings | changed, cwd=shop.directory)
+            assert_fails(result, 1, *parts)
+
+    fails("has no bucket no-such-books", URL="s3://no-such-books")
+    fails("does not answer: connection refused", ENDPOINT="http://127.0.0.1:1")
+    fails("refuses callers without a key", CREDENTIALS_FILE="")
+    fails("no such file or directory", CREDENTIALS_FILE=tmp_path / "nowhere")

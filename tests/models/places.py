@@ -1,0 +1,58 @@
+"""The two kinds of place that models lie in, alike for tests: a store, and the files that it is made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.models import ModelStore
+from tests.s3 import S3Server
+
+PREFIX = "shops/one"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place and how to open it."""
+
+    name: str  # what messages call it
+    files: Path  # its files: <version>/manifest.json and so on, and `current`
+    options: dict[str, Any]
+    missing: str  # what messages say of a file that is not there
+
+    @property
+    def store(self) -> ModelStore:
+        """Open it anew, as another process would."""
+        return ModelStore.open(self.name, **self.options)
+
+    def called(self, path: Path) -> str:
+        """Return what messages call one of its files."""
+        return f"{self.name}/{path.relative_to(self.files)}"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the copies that belong to this bucket, once there are any."""
+        (folder,) = self.options["cache_directory"].iterdir()
+        return folder
+
+
+def directory_place(folder: Path) -> Place:
+    """Make a place that is a directory."""
+    path = folder / "models"
+    return Place(str(path), path, {"cache_directory": folder / "cache"}, "no such file or directory")
+
+
+def bucket_place(folder: Path, server: S3Server, **options: Any) -> Place:
+    """Make a place that is a prefix of a new bucket; `folder` is where the copies go."""
+    bucket, files = server.new_bucket()
+    return Place(
+        f"s3://{bucket}/{PREFIX}",
+        files / PREFIX,
+        {
+            "cache_directory": folder / "cache",
+            "endpoint": server.endpoint,
+            "credentials_file": server.credentials_file,
+            "request_seconds": 5,
+        }
+        | options,
+        "no such object",
+    )
