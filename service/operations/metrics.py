@@ -16,9 +16,10 @@ _MOST_VERSIONS = 5
 _NONE, _OTHER = "none", "other"
 
 
-class Journaling(Protocol):
-    """What a ledger tells of its journal."""
+class Recording(Protocol):
+    """What a ledger tells of itself and its journal."""
 
+    group_count: int
     journaled_count: int
     replayed_count: int
 
@@ -151,13 +152,18 @@ class ShopCollector(Collector):
 
 
 class LedgerCollector(Collector):
-    """Reads what the journal has done when Prometheus asks; without a journal all is 0."""
+    """Reads what ledger and journal have done when Prometheus asks; without a journal its part is 0."""
 
-    def __init__(self, ledger: Journaling, journal: Sized | None) -> None:
+    def __init__(self, ledger: Recording, journal: Sized | None) -> None:
         self._ledger, self._journal = ledger, journal
 
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         """Yield the families."""
+        yield CounterMetricFamily(
+            "recommendations_recorded_groups",
+            "Transactions that stored interactions; each of all calls that waited for it.",
+            value=self._ledger.group_count,
+        )
         yield GaugeMetricFamily(
             "recommendations_journal_bytes",
             "Length of the journal: what waits for the database.",

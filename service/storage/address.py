@@ -25,7 +25,7 @@ def file_of(url: str) -> Path:
     """
     try:
         parts = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise StorageError(f"the database URL cannot be read; it has the form {_FORM}") from None
     if parts.drivername != "sqlite":
         raise StorageError(

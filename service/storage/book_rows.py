@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.books import Book
-from service.storage.schema import BOOK_CHANGED, books, changes
+from service.storage.schema import BOOK_CHANGED, books, microseconds_now
 
 _FIELDS = tuple(field.name for field in fields(Book))
 
@@ -18,6 +18,14 @@ IDS_A_STATEMENT = 10_000
 # Rows fetched at a time: enough to make the fetching cheap, little enough to hold.
 _ROWS_A_FETCH = 2_000
 
+# One statement for all: an import notes a change for each of its books.
+_NOTE = "INSERT INTO changes (kind, key, noted_at) SELECT :kind, {}, :noted_at FROM {}"
+_NOTE_CHANGES = {
+    "sqlite": text(_NOTE.format("value", "json_each(:keys)")),
+    "postgresql": text(
+        _NOTE.format("CAST(value AS bigint)", "json_array_elements_text(CAST(:keys AS json)) AS keys(value)")
+    ),
+}
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -74,7 +82,10 @@ def remove(connection: Connection, ids: Sequence[int]) -> int:
 def note_changes(connection: Connection, book_ids: Sequence[int]) -> None:
     """Tell followers that these books are not as they were."""
     if book_ids:
-        connection.execute(insert(changes), [{"kind": BOOK_CHANGED, "key": each} for each in book_ids])
+        connection.execute(
+            _NOTE_CHANGES[connection.dialect.name],
+            {"kind": BOOK_CHANGED, "keys": json.dumps(list(book_ids)), "noted_at": microseconds_now()},
+        )
 
 
 def _row(book: Book) -> dict[str, object]:

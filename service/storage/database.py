@@ -1,10 +1,7 @@
 """The database of books and interactions, shared by all threads; knows neither gRPC nor who calls it."""
 
-import json
 import logging
-import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,13 +9,13 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.domain.books import Book
 from service.domain.errors import Unavailable
 from service.domain.exposures import Exposure
 from service.domain.interactions import Interaction, InteractionLog
-from service.storage import book_rows
+from service.storage import book_rows, exposure_rows
+from service.storage.availability import Availability
 from service.storage.bulk import Bulk
 from service.storage.lots import joined
 from service.storage.migrating import require_current
@@ -29,10 +26,7 @@ from service.storage.schema import READER_FORGOTTEN, changes, exposures, instanc
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
-# Between attempts at the same transaction; the first one comes at once, on a new connection.
-_FIRST_PAUSE_SECONDS = 0.02
-# While a database is away, one caller in this time finds out whether it is back; the others are told at once.
-_PROBE_SECONDS = 0.5
+_MEND_SECONDS = 30.0
 
 Value = TypeVar("Value")
 
@@ -57,8 +51,7 @@ class Database:
         self.identity = identity  # of the data, the same for its backups and standbys
         # SQLite lets one writer in, and so do we: waiting here is fair and costs no polling.
         self._turn = threading.Lock()
-        self._trouble: str | None = None
-        self._away_until = 0.0
+        self._availability = Availability(product)
 
     @classmethod
     def open(
@@ -84,7 +77,7 @@ class Database:
         )
         try:
             with product.reading(patient=False).begin() as connection:
-                require_current(connection, product.label)
+                require_current(connection, product.label, product.rows)
                 return cls(product, connection.scalar(select(instance.c.id)) or "")
         except DBAPIError as error:
             product.close()
@@ -107,22 +100,21 @@ class Database:
 
     @contextmanager
     def reading(self, *, patient: bool = False) -> Iterator[Reading]:
-        """Open a read-only transaction that sees one state; a patient one may take minutes."""
-        with ExitStack() as stack:
-            try:
-                reading = self._begin(stack, patient=patient)
-            except Unavailable as unavailable:
-                if not self._product.should_retry(_driver_error(unavailable)):
-                    raise
-                self._away_until = 0.0
-                reading = self._begin(stack, patient=patient)  # the pooled connection had died
-            with self._explained():
-                yield reading
+        """Open a read-only transaction that sees one state.
 
-    def _begin(self, stack: ExitStack, *, patient: bool) -> Reading:
-        with self._explained():
-            connection = stack.enter_context(self._product.reading(patient=patient).begin())
-            return Reading(self._product.rows, connection)
+        From one statement to the next may take statement_seconds. From where it streams or counts, a patient
+        one from the beginning, it may take as long as the server is sound.
+        """
+        with self._availability.using(), ExitStack() as stack:
+
+            def begin() -> Reading:
+                with ExitStack() as beginning:
+                    engine = self._product.reading(patient=patient)
+                    reading = Reading(self._product.rows, beginning.enter_context(engine.begin()))
+                    stack.push(beginning.pop_all())
+                return reading
+
+            yield self._availability.attempt(begin, writes=False)
 
     def books(self) -> Iterator[Book]:
         """Read all books by ascending id, as they stand when the first is read."""
@@ -163,13 +155,15 @@ class Database:
     def forget_reader(self, reader_id: int) -> int:
         """Delete all interactions of a reader and what they were shown; returns how many interactions.
 
-        SQLite overwrites the file's bytes at once, PostgreSQL when it vacuums, which is asked of it at once.
+        The reader's number stays in the list of changes until `prune_changes`, so that mirrors and other
+        processes forget too. SQLite overwrites the file's bytes at once. In PostgreSQL no one can see the
+        rows any more at once; their bytes go when VACUUM, which starts in the background now, has freed them
+        and something else is written there.
         """
 
         def forget(connection: Connection) -> int:
             of_reader = interactions.c.reader_id == reader_id
             gone = connection.execute(delete(interactions).where(of_reader)).rowcount
-            connection.execute(delete(exposures).where(exposures.c.reader_id == reader_id))
             connection.execute(insert(changes), {"kind": READER_FORGOTTEN, "key": reader_id})
             return gone
 
@@ -184,19 +178,8 @@ class Database:
 
     def record_exposures(self, shown: Sequence[Exposure]) -> None:
         """Store answers that were shown; one that is there already stays as it is."""
-        rows = [
-            {
-                "recommendation_id": each.recommendation_id,
-                "reader_id": each.reader_id,
-                "shown_at": each.shown_at,
-                "strategy": each.strategy,
-                "model_version": each.model_version,
-                "book_ids": json.dumps(each.book_ids),
-            }
-            for each in shown
-        ]
-        if rows:
-            self._write(lambda connection: connection.execute(insert(exposures), rows))
+        if shown:
+            self._write(lambda connection: exposure_rows.record(connection, shown))
 
     def prune_exposures(self, before: int) -> int:
         """Delete what was shown before a time in µs since 1970 UTC; returns how many answers that were."""
@@ -206,6 +189,14 @@ class Database:
             )
         )
 
+    def prune_changes(self, before: int) -> int:
+        """Delete what followers were told before a time in µs since 1970 UTC; returns how many changes.
+
+        With them go the numbers of readers who were forgotten then. A mark from before that is refused by
+        `Reading.news`: keep changes for longer than mirrors, and replicas that are cut off, may get old.
+        """
+        return self._write(lambda connection: self._product.rows.prune_changes(connection, before))
+
     @contextmanager
     def bulk(self) -> Iterator[Bulk]:
         """Open one transaction for many rows: stored when the block ends well, gone when it raises.
@@ -214,36 +205,25 @@ class Database:
         """
         with (
             self._writing(),
-            self._explained(),
+            self._availability.using(),
             self._product.writing(patient=True).begin() as connection,
             Bulk(connection) as bulk,
         ):
             yield bulk
 
     def _write(self, work: Callable[[Connection], Value]) -> Value:
-        """Do the work in one transaction; repeat it where that can help.
+        """Do the work in one transaction; all of it is safe to repeat.
 
-        Repeating is safe: whatever was committed although its answer was lost is found done.
+        Deleting and replacing come to the same a second time, and what is stored bears an id that is stored
+        once. Only counts may then tell of the second time: rows that the first one stored are known already.
         """
-        deadline = time.monotonic() + self._product.statement_seconds
-        pause = 0.0
+
+        def transact() -> Value:
+            with self._product.writing(patient=False).begin() as connection:
+                return work(connection)
+
         with self._writing():
-            while True:
-                try:
-                    with self._explained(), self._product.writing(patient=False).begin() as connection:
-                        done = work(connection)
-                    break
-                except Unavailable as unavailable:
-                    retry = self._product.should_retry(_driver_error(unavailable))
-                    if not retry or time.monotonic() + pause > deadline:
-                        raise
-                    self._away_until = 0.0  # not before this has been tried
-                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-                    pause = max(_FIRST_PAUSE_SECONDS, 2 * pause)
-            if self._trouble:
-                log.info("%s can be written again", self._product.label)
-                self._trouble = None
-            return done
+            return self._availability.attempt(transact, writes=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -251,49 +231,8 @@ class Database:
             raise Unavailable("the database is busy", _RETRY_SECONDS)
         try:
             if reason := self._product.before_write():
-                self._tell(reason)
-                raise Unavailable("the database cannot be used right now", 30.0)
+                self._availability.tell(reason)
+                raise Unavailable("the database cannot be used right now", _MEND_SECONDS)
             yield
         finally:
             self._turn.release()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        self._refuse_while_away()
-        try:
-            yield
-        except PoolTimeoutError:
-            raise Unavailable("the database is busy", _RETRY_SECONDS) from None
-        except Exception as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if reason := self._product.trouble(cause):
-                self._tell(reason)
-                # What was opened read-only stays so: once somebody has mended it, the next call finds out.
-                self._product.engine.dispose()
-            if self._product.is_away(cause):
-                self._away_until = time.monotonic() + _PROBE_SECONDS
-            explained = self._product.explain(cause)
-            if explained is None:
-                raise
-            raise explained from error
-        else:
-            self._away_until = 0.0
-
-    def _refuse_while_away(self) -> None:
-        # Else every caller would wait for a server that hangs.
-        now = time.monotonic()
-        if now < self._away_until:
-            raise Unavailable("the database cannot be used right now", _RETRY_SECONDS)
-        if self._away_until:
-            self._away_until = now + self._product.statement_seconds  # this caller finds out for all
-
-    def _tell(self, reason: str) -> None:
-        # Once for each kind of trouble: every refused write would say the same.
-        if reason != self._trouble:
-            self._trouble = reason
-            log.error("%s %s", self._product.label, reason)
-
-
-def _driver_error(unavailable: Unavailable) -> BaseException | None:
-    cause = unavailable.__cause__
-    return cause.orig if isinstance(cause, DBAPIError) else cause

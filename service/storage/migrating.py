@@ -1,6 +1,7 @@
 """Bringing a database to this release's schema, and telling whether it is there; knows no rows."""
 
 from pathlib import Path
+from types import ModuleType
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +30,7 @@ def migrate(url: str, *, password_file: Path | None = None, connect_seconds: flo
             config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            product.rows.adopt(connection)
     except DBAPIError as error:
         raise product.refusal(error.orig) or error from error
     except Exception as error:
@@ -37,8 +39,8 @@ def migrate(url: str, *, password_file: Path | None = None, connect_seconds: flo
         product.close()
 
 
-def require_current(connection: Connection, label: str) -> None:
-    """Raise StorageError unless the database has exactly this release's schema."""
+def require_current(connection: Connection, label: str, rows: ModuleType) -> None:
+    """Raise StorageError unless the database has exactly this release's schema, and its rows are its own."""
     version = _version(connection, label)
     if version is None:
         raise StorageError(f"{label} has no tables yet; run `recommendations migrate`")
@@ -48,6 +50,8 @@ def require_current(connection: Connection, label: str) -> None:
             " run `recommendations migrate`"
         )
     _refuse_newer(version, label)
+    if rows.is_foreign(connection):
+        raise StorageError(f"{label} was restored from another server's dump; run `recommendations migrate`")
 
 
 def _refuse_foreign(connection: Connection, label: str) -> None:

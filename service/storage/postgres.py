@@ -1,15 +1,9 @@
 """All that is peculiar to PostgreSQL: connecting, its settings, what its errors mean. Knows no tables."""
 
-import logging
-import re
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -17,52 +11,42 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from service.domain.errors import Unavailable
-from service.storage import postgres_rows
-from service.storage.errors import DatabaseAway, StorageError
-
-log = logging.getLogger(__name__)
+from service.storage import postgres_errors, postgres_rows
+from service.storage.errors import StorageError
+from service.storage.postgres_errors import Refused
+from service.storage.postgres_vacuum import Vacuum
+from service.storage.postgres_watchdog import Watchdog
 
 _OLDEST_SERVER = 130000  # pg_current_xact_id() and xid8 came with it
-# Whoever holds a transaction open and says nothing for so long has died or hangs.
-_IDLE_IN_TRANSACTION_SECONDS = 60
-# A server behind a cut cable is noticed in this time; one that hangs, by the watchdog.
-_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
-_WATCHDOG_SECONDS = 0.1
+# Whoever holds a transaction open and says nothing for so long has died or hangs; a patient one may write
+# what it read to a slow disk meanwhile.
+_IDLE_IN_TRANSACTION_SECONDS, _PATIENT_IDLE_SECONDS = 60, 600
+# A server behind a cut cable is noticed in 11 seconds where it should say something, and in a minute where it
+# should take something: a sound one may stop reading a COPY for long. One that hangs: see the watchdog.
+_KEEPALIVE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+_SET = (
+    "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
+    " set_config('idle_in_transaction_session_timeout', %s, false), set_config('timezone', %s, false)"
+)
+_BE_PATIENT = (
+    "SELECT set_config('statement_timeout', '0', true),"
+    f" set_config('idle_in_transaction_session_timeout', '{_PATIENT_IDLE_SECONDS}s', true)"
+)
 # Any number that no other program uses on the same server for its advisory locks.
 _MIGRATION_LOCK = 0x5245434F
 _MIGRATION_WAIT_SECONDS = 60
 _RETRY_SECONDS = 1.0
-
-# What an operator must mend, by words of libpq's or the server's; all else may pass by itself.
-_LASTING = {
-    r"authentication failed|no password supplied": "refuses the user or the password; look at"
-    " RECOMMENDATIONS_DATABASE_PASSWORD_FILE",
-    r"database \".*\" does not exist": "has no such database; create it",
-    r"role \".*\" does not exist": "has no such user; create it",
-    r"pg_hba\.conf|not permitted to log in|permission denied for database": "lets this user not in from here;"
-    " look at its pg_hba.conf",
-    r"certificate verify failed|root certificate file|server certificate for": "shows a certificate that is"
-    " not trusted; look at sslrootcert and the host's name",
-    r"does not support SSL": "has no TLS, which sslmode asks for",
-    r"expected authentication request|invalid response|received invalid": "is not a PostgreSQL server",
-    r"invalid (integer|port|connection option|URI|sslmode)|unexpected spaces|invalid .* value": "has a URL"
-    " that libpq cannot use",
-}
-# SQLSTATE classes: connection lost, resources used up, operator's doing, and the two that a retry mends.
-_PASSING_STATES = ("08", "53", "57", "58", "25006", "55P03", "40001", "40P01")
-_RETRIED_STATES = ("40001", "40P01")
-_DEFINITE = {
-    "42501": "refuses this user a right that it needs; grant it the tables",
-    "42P01": "lacks a table; run `recommendations migrate`",
-    "3F000": "has no schema to make tables in",
-}
 
 
 class Postgres:
     """A PostgreSQL database as storage uses one."""
 
     rows = postgres_rows
-    parameters_limit = 10_000
 
     def __init__(
         self,
@@ -77,16 +61,15 @@ class Postgres:
         try:
             parts = conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
-            raise StorageError(f"the database URL cannot be read: {_one_line(error)}") from None
-        self._url, self._password_file = url, password_file
+            said = postgres_errors.without_secrets(error)
+            raise StorageError(f"the database URL cannot be read: {said}") from None
+        # An operator's own choice in the URL goes before ours.
+        self._options: dict[str, Any] = {"application_name": "recommendations", **_KEEPALIVE} | parts
+        self._password_file = password_file
         self._connect_seconds, self.statement_seconds = connect_seconds, statement_seconds
-        hosts = str(parts.get("host") or "localhost").split(",")
-        ports = str(parts.get("port") or "5432").split(",")
-        if wrong := [port for port in ports if not port.isdecimal() or not 0 < int(port) < 65536]:
-            raise StorageError(f"the database URL has the port {wrong[0]}, which is not between 1 and 65535")
-        places = [f"{host}:{ports[min(i, len(ports) - 1)]}" for i, host in enumerate(hosts)]
-        self.label = f"database {parts.get('dbname') or parts.get('user') or ''} at {', '.join(places)}"
-        self._watchdog = _Watchdog()
+        self.label = f"database {parts.get('dbname') or parts.get('user') or ''} at {_places(parts)}"
+        self._watchdog = Watchdog(connect_seconds)
+        self._vacuum = Vacuum(self._connect, ("interactions", "exposures"), self.label)
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
@@ -98,19 +81,25 @@ class Postgres:
             hide_parameters=True,
             isolation_level="READ COMMITTED",
         )
-        self._bulk = self.engine.execution_options(patient=True)
 
         @event.listens_for(self.engine, "begin")
         def begin(connection: Connection) -> None:
             options = connection.get_execution_options()
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            if not options.get("patient"):
-                self._watchdog.watch(driver, statement_seconds)
+            self._watchdog.watch(_driver(connection), statement_seconds)
             if options.get("reads"):
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if options.get("patient"):
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                be_patient(connection, options)
+
+        @event.listens_for(self.engine, "before_cursor_execute")
+        def renew(connection: Connection, *_: object) -> None:
+            self._watchdog.renew(_driver(connection))
+
+        @event.listens_for(self.engine, "set_connection_execution_options")
+        def be_patient(connection: Connection, options: Mapping[str, Any]) -> None:
+            if options.get("patient"):
+                self._watchdog.be_patient(_driver(connection))
+                connection.exec_driver_sql(_BE_PATIENT)
 
         @event.listens_for(self.engine, "checkin")
         def checkin(driver: Any, _record: object) -> None:
@@ -118,42 +107,42 @@ class Postgres:
                 self._watchdog.forget(driver)
 
     def _connect(self) -> psycopg.Connection:
-        # Read at every connection: a new password takes effect without a restart.
-        secret = {"password": self._password()} if self._password_file else {}
-        milliseconds = int(self.statement_seconds * 1000)
+        given: dict[str, Any] = {
+            "connect_timeout": max(1, round(self._connect_seconds)),
+            "client_encoding": "UTF8",
+        }
+        if self._password_file:
+            # Read at every connection: a new password takes effect without a restart.
+            given["password"] = self._password()
         connection = psycopg.connect(
-            make_conninfo(
-                self._url,
-                connect_timeout=max(1, round(self._connect_seconds)),
-                application_name="recommendations",
-                client_encoding="UTF8",
-                tcp_user_timeout=milliseconds,
-                **_KEEPALIVE,
-                **secret,
-            ),
+            make_conninfo(**(self._options | given)),
             autocommit=True,
+            # Planning takes a fraction of a millisecond, and poolers between do not get along with the rest.
+            prepare_threshold=None,
         )
         try:
-            if connection.info.server_version < _OLDEST_SERVER:
-                raise StorageError(
-                    f"{self.label} is PostgreSQL {connection.info.server_version // 10000};"
-                    " 13 or newer is needed"
-                )
-            encoding = connection.info.parameter_status("server_encoding")
-            if encoding != "UTF8":
-                raise StorageError(f"{self.label} has the encoding {encoding}; UTF8 is needed")
-            for name, value in (
-                ("statement_timeout", milliseconds),
-                ("lock_timeout", milliseconds),
-                ("idle_in_transaction_session_timeout", _IDLE_IN_TRANSACTION_SECONDS * 1000),
-                ("timezone", "UTC"),
-            ):
-                connection.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+            # The time for connecting ended with the first answer; a server may hang after it as well.
+            self._watchdog.watch(connection, self._connect_seconds)
+            self._refuse_unfit(connection)
+            milliseconds = str(int(self.statement_seconds * 1000))
+            connection.execute(
+                _SET, (milliseconds, milliseconds, str(_IDLE_IN_TRANSACTION_SECONDS * 1000), "UTC")
+            )
             connection.autocommit = False
         except BaseException:
             connection.close()
             raise
+        finally:
+            self._watchdog.forget(connection)
         return connection
+
+    def _refuse_unfit(self, connection: psycopg.Connection) -> None:
+        version = connection.info.server_version
+        if version < _OLDEST_SERVER:
+            raise Refused(f"{self.label} is PostgreSQL {version // 10000}; 13 or newer is needed")
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise Refused(f"{self.label} has the encoding {encoding}; UTF8 is needed")
 
     def _password(self) -> str:
         assert self._password_file is not None
@@ -161,7 +150,7 @@ class Postgres:
             return self._password_file.read_text().rstrip("\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "is not a text"
-            raise StorageError(
+            raise Refused(
                 f"RECOMMENDATIONS_DATABASE_PASSWORD_FILE: {self._password_file}: {reason}"
             ) from None
 
@@ -171,12 +160,12 @@ class Postgres:
 
     def writing(self, *, patient: bool) -> Any:
         """Return an engine whose transactions write; patient ones may take minutes."""
-        return self._bulk if patient else self.engine
+        return self.engine.execution_options(patient=patient)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
         """Open the transaction of a migration; one that migrates at the same time is waited for."""
-        with self._bulk.begin() as connection:
+        with self.writing(patient=True).begin() as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MIGRATION_WAIT_SECONDS}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             yield connection
@@ -186,109 +175,58 @@ class Postgres:
         return None
 
     def after_forgetting(self) -> None:
-        """Let the space of what was deleted be used again, and so be overwritten, soon.
+        """Let the bytes of what was deleted be overwritten soon: vacuum, in the background.
 
-        A deleted row cannot be seen any more at once. Its bytes stay in the table until VACUUM, and in the
-        write-ahead log and in backups until those are recycled.
+        No one sees a deleted row any more, at once. Its bytes stay in the table until VACUUM has freed them
+        and something else is written there, in the write-ahead log until that is recycled, and in backups.
         """
-        with self.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            for table in ("interactions", "exposures"):
-                connection.exec_driver_sql(f"VACUUM {table}")
+        self._vacuum.ask()
 
     def close(self) -> None:
         """Close every connection that is idle now."""
+        self._vacuum.end()
         self.engine.dispose()
         self._watchdog.end()
 
     def should_retry(self, error: BaseException | None) -> bool:
         """Tell whether a transaction that failed may succeed at once: on another connection, or alone."""
-        if not isinstance(error, psycopg.Error):
-            return False
-        return error.sqlstate in _RETRIED_STATES or (error.sqlstate or "08")[:2] in ("08", "57")
+        return postgres_errors.should_retry(error)
 
     def is_away(self, error: BaseException | None) -> bool:
         """Tell whether an error means that no statement can be run now, whichever."""
-        if not isinstance(error, psycopg.OperationalError):
-            return False
-        return error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "58") or error.sqlstate == "25006"
+        return postgres_errors.is_away(error)
+
+    def needs_new_connections(self, error: BaseException | None) -> bool:
+        """Tell whether those that are open are of no use any more: lost, or to a standby by now."""
+        return postgres_errors.is_away(error) or getattr(error, "sqlstate", None) == "25006"
 
     def trouble(self, error: BaseException | None) -> str | None:
         """Say for operators what keeps the database from being used for now; None for any other error."""
-        if not isinstance(error, psycopg.Error):
-            return None
-        state = error.sqlstate
-        if state is None or state.startswith(_PASSING_STATES):
-            return f"cannot be used right now ({_one_line(error)})"
-        return _DEFINITE.get(state)
+        return postgres_errors.trouble(error)
 
     def explain(self, error: BaseException | None) -> Exception | None:
         """Turn a driver's error into the domain's Unavailable; None where waiting does not help."""
-        return (
-            Unavailable("the database cannot be used right now", _RETRY_SECONDS)
-            if self.trouble(error)
-            else None
-        )
+        if postgres_errors.trouble(error) is None:
+            return None
+        return Unavailable("the database cannot be used right now", _RETRY_SECONDS)
 
     def refusal(self, error: BaseException | None) -> StorageError | None:
         """Turn what kept the database from being opened into the line that says what to do."""
-        if not isinstance(error, psycopg.Error):
-            return None
-        said = _one_line(error)
-        for words, meaning in _LASTING.items():
-            if re.search(words, said):
-                return StorageError(f"{self.label} {meaning} ({said})")
-        if definite := _DEFINITE.get(error.sqlstate or ""):
-            return StorageError(f"{self.label} {definite} ({said})")
-        if error.sqlstate is None or error.sqlstate.startswith(_PASSING_STATES):
-            return DatabaseAway(f"{self.label} cannot be reached ({said})")
-        return StorageError(f"{self.label} cannot be used ({said})")
+        return postgres_errors.refusal(error, self.label)
 
 
-class _Watchdog:
-    """Ends connections that have been used for longer than they may be.
-
-    A server that hangs, instead of refusing, is noticed by no timeout of its own. When the socket is shut
-    down under it, the driver returns with a lost connection.
-    """
-
-    def __init__(self) -> None:
-        self._deadlines: WeakKeyDictionary[psycopg.Connection, float] = WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def watch(self, connection: psycopg.Connection, seconds: float) -> None:
-        """End the connection unless it is given back within so many seconds."""
-        with self._lock:
-            self._deadlines[connection] = time.monotonic() + seconds
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="database-watchdog", daemon=True)
-                self._thread.start()
-
-    def forget(self, connection: psycopg.Connection) -> None:
-        """Let the connection be."""
-        with self._lock:
-            self._deadlines.pop(connection, None)
-
-    def end(self) -> None:
-        """Stop watching."""
-        self._ending.set()
-
-    def _run(self) -> None:
-        while not self._ending.wait(_WATCHDOG_SECONDS):
-            now = time.monotonic()
-            with self._lock:
-                late = [each for each, deadline in self._deadlines.items() if deadline < now]
-                for connection in late:
-                    del self._deadlines[connection]
-            for connection in late:
-                with (
-                    suppress(psycopg.Error, OSError),
-                    socket.socket(fileno=socket.dup(connection.fileno())) as wire,
-                ):
-                    wire.shutdown(socket.SHUT_RDWR)
+def _driver(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+def _places(parts: Mapping[str, Any]) -> str:
+    """Name the hosts and ports of a URL; raises StorageError for a port that is none."""
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "localhost").split(",")
+    ports = [port or "5432" for port in str(parts.get("port") or "").split(",")]
+    if wrong := [port for port in ports if not port.isdecimal() or not 0 < int(port) < 65536]:
+        raise StorageError(f"the database URL has the port {wrong[0]}, which is not between 1 and 65535")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return ", ".join(":".join(place) for place in zip(hosts, ports, strict=False))

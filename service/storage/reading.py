@@ -26,10 +26,12 @@ class News:
 
     def interactions(self) -> Iterator[StoredInteractions]:
         """Read the new interactions by sequence, in lots."""
+        _be_patient(self._connection)
         return self._rows.interactions_since(self._connection, self._since)
 
     def interaction_count(self) -> int:
         """Count the new interactions."""
+        _be_patient(self._connection)
         return self._rows.count_since(self._connection, self._since)
 
 
@@ -42,6 +44,7 @@ class Reading:
 
     def books(self) -> Iterator[Book]:
         """Read all books by ascending id."""
+        _be_patient(self._connection)
         return book_rows.stored(self._connection)
 
     def books_of(self, ids: Sequence[int]) -> list[Book]:
@@ -53,14 +56,17 @@ class Reading:
 
     def book_count(self) -> int:
         """Count books."""
+        _be_patient(self._connection)
         return self._connection.scalar(select(func.count()).select_from(books)) or 0
 
     def interaction_count(self) -> int:
         """Count interactions."""
+        _be_patient(self._connection)
         return self._connection.scalar(select(func.count()).select_from(interactions)) or 0
 
     def interactions(self) -> Iterator[StoredInteractions]:
         """Read all interactions in the order in which they were stored, in lots."""
+        _be_patient(self._connection)
         return self._rows.interactions_since(self._connection, None)
 
     def interactions_of(self, reader_id: int) -> InteractionLog:
@@ -70,8 +76,15 @@ class Reading:
     def news(self, since: str) -> News:
         """Return what became visible after a mark of an earlier reading.
 
-        Raises StorageError where the database is older than the mark.
+        Raises StorageError where the database is older than the mark, or the mark too old.
         """
         if self._rows.is_ahead(self._connection, since):
             raise StorageError("the database is older than what is in memory; was a backup restored?")
+        if self._rows.lacks_changes(self._connection, since):
+            raise StorageError("what is in memory is too old to be followed up; changes since were pruned")
         return News(self._rows, self._connection, since)
+
+
+def _be_patient(connection: Connection) -> None:
+    # From here on as long as it takes, where the server is sound: much is read, or everything is counted.
+    connection.execution_options(patient=True)

@@ -4,6 +4,8 @@ The migrations hold the same tables step by step, frozen; a test compares the tw
 and changes have one more column, `transaction_id`, which the database fills in and postgres_rows.py reads.
 """
 
+import time
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -22,6 +24,12 @@ SCHEMA_VERSION = "0002"
 VERSION_TABLE = "alembic_version"
 
 metadata = MetaData()
+
+
+def microseconds_now() -> int:
+    """Return the time in µs since 1970 UTC."""
+    return time.time_ns() // 1000
+
 
 # Only a column declared INTEGER is SQLite's own row number, which costs no index.
 _row_number = BigInteger().with_variant(Integer, "sqlite")
@@ -64,6 +72,9 @@ changes = Table(
     Column("sequence", _row_number, primary_key=True),
     Column("kind", SmallInteger, nullable=False),  # BOOK_CHANGED, READER_FORGOTTEN
     Column("key", BigInteger, nullable=False),  # the book's or the reader's id
+    # microseconds since 1970 UTC: a forgotten reader's number goes when no mirror needs it any more
+    Column("noted_at", BigInteger, nullable=False, default=microseconds_now),
+    Index("changes_by_time", "noted_at"),
     sqlite_autoincrement=True,
 )
 BOOK_CHANGED, READER_FORGOTTEN = 1, 2
@@ -72,15 +83,21 @@ BOOK_CHANGED, READER_FORGOTTEN = 1, 2
 exposures = Table(
     "exposures",
     metadata,
+    # No reader: whoever is forgotten is forgotten here too, once their interactions are gone.
     Column("recommendation_id", Text, primary_key=True),
-    Column("reader_id", BigInteger, nullable=False),  # 0: an anonymous session
     Column("shown_at", BigInteger, nullable=False),  # microseconds since 1970 UTC
     Column("strategy", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("book_ids", Text, nullable=False),  # JSON, in the order shown
-    Index("exposures_by_reader", "reader_id"),
     Index("exposures_by_time", "shown_at"),
 )
 
 # One row: which database this is. Backups and standbys have the same; a journal of another is refused.
-instance = Table("instance", metadata, Column("id", Text, primary_key=True))
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # The latest change that was pruned, by its sequence, on PostgreSQL by its transaction: who has seen less
+    # cannot follow any more.
+    Column("changes_pruned", BigInteger, nullable=False),
+)

@@ -107,6 +107,10 @@ class Sqlite:
         """Tell whether an error means that no statement can be run now: a file answers at once."""
         return False
 
+    def needs_new_connections(self, error: BaseException | None) -> bool:
+        """Tell whether those that are open are of no use any more: opened read-only, they stay so."""
+        return is_unwritable(error) is not None
+
     def trouble(self, error: BaseException | None) -> str | None:
         """Say for operators what keeps the database from being used for now; None for any other error."""
         return is_unwritable(error)

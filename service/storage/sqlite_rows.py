@@ -69,6 +69,23 @@ def changes_since(connection: Connection, since: str) -> list[tuple[int, int]]:
     return [(kind, key) for kind, key in found]
 
 
+def prune_changes(connection: Connection, before: int) -> int:
+    """Delete changes noted before a time in µs since 1970 UTC, and note up to which; returns how many."""
+    gone = connection.exec_driver_sql("DELETE FROM changes WHERE noted_at < ? RETURNING sequence", (before,))
+    numbers = list(gone.scalars())
+    if numbers:
+        connection.exec_driver_sql(
+            "UPDATE instance SET changes_pruned = max(changes_pruned, ?)", (max(numbers),)
+        )
+    return len(numbers)
+
+
+def lacks_changes(connection: Connection, since: str) -> bool:
+    """Tell whether changes after a mark were pruned."""
+    pruned = connection.execute(text("SELECT changes_pruned FROM instance")).scalar_one()
+    return pruned > _numbers(since)[1]
+
+
 def interactions_since(connection: Connection, since: str | None) -> Iterator[StoredInteractions]:
     """Read all interactions after a mark, or all there are, in the order in which they were stored."""
     last = int(mark(connection).partition(":")[0])
@@ -90,6 +107,15 @@ def count_since(connection: Connection, since: str) -> int:
 def is_ahead(connection: Connection, since: str) -> bool:
     """Tell whether a mark has seen what this database never had, as after a backup was restored."""
     return any(seen > there for seen, there in zip(_numbers(since), _numbers(mark(connection)), strict=True))
+
+
+def is_foreign(connection: Connection) -> bool:
+    """Tell whether marks say nothing of some rows: never, the numbers come along with the file."""
+    return False
+
+
+def adopt(connection: Connection) -> None:
+    """Take over what came from elsewhere: a file needs nothing."""
 
 
 def of_reader(connection: Connection, reader_id: int) -> StoredInteractions:

@@ -116,13 +116,46 @@ def test_the_identity_stays_with_the_data(each_database, tmp_path):
         assert len(one.identity) == 36
 
 
-def test_exposures_are_kept_until_pruned_and_go_with_their_reader(database):
+def test_exposures_are_kept_until_they_are_old(database):
     shown = [
-        Exposure(f"answer-{number}", reader, number * 10, "personal", "20261124-120000-abcdef01", (3, 1))
-        for number, reader in enumerate([5, 0, 6, 5], start=1)
+        Exposure(f"answer-{number}", number * 10, "personal", "20261124-120000-abcdef01", (3, 1))
+        for number in range(1, 5)
     ]
     database.record_exposures(shown)
+    database.record_exposures(shown[:1])
     database.record_exposures([])
+    database.record_exposures(shown[:1])  # told twice, as where the first answer was lost
+    assert database.prune_exposures(before=25) == 2
+    assert database.prune_exposures(before=1000) == 2
+
+
+def test_a_wide_gap_between_numbers_takes_no_time_to_read(postgres, migrated):
+    """What is stored already uses numbers up: an import's second run leaves as wide a gap as it is long."""
+    name = postgres.create_database(migrated)
+    with Database.open(postgres.url(name), password_file=postgres.password_file) as database:
+        start = mark_of(database)
+        database.record([read(f"a{n}", reader=n) for n in range(1, 15_001)])
+        with postgres.connect(name) as connection:
+            connection.execute("SELECT setval('interactions_sequence_seq', 1000000000000)")
+        database.record([read(f"b{n}", reader=n) for n in range(15_001, 30_001)])
+        assert database.interactions().reader_ids.tolist() == list(range(1, 30_001))
+        assert told(database, start)[0] == list(range(1, 30_001))
+
+
+def test_pruned_changes_are_gone_and_who_has_not_seen_them_is_told(database):
+    start = mark_of(database)
     database.forget_reader(5)
-    assert database.prune_exposures(before=25) == 1
-    assert database.prune_exposures(before=1000) == 1
+    seen = mark_of(database)
+    database.upsert_books([book(1)])
+    assert database.prune_changes(before=1) == 0
+    assert told(database, start)[2] == [5]
+    later = 2**62
+    assert database.prune_changes(before=later) == 2
+    for mark in (start, seen):
+        with database.reading() as reading, pytest.raises(StorageError, match="too old to be followed up"):
+            reading.news(mark)
+    database.forget_reader(6)
+    now = mark_of(database)
+    database.forget_reader(7)
+    assert told(database, now)[2] == [7]
+    assert database.prune_changes(before=later) == 2

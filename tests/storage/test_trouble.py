@@ -131,7 +131,7 @@ def test_other_writer_makes_writes_unavailable_and_reads_go_on(sqlite_database, 
 
 
 def test_import_in_this_process_makes_other_writes_unavailable(database, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database._product, "statement_seconds", 0.05)
     with database.bulk() as bulk:
         bulk.add_books([book(1)])
         with pytest.raises(Unavailable):

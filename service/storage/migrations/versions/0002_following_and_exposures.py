@@ -17,21 +17,25 @@ def upgrade() -> None:
         sa.Column("sequence", row_number, primary_key=True),
         sa.Column("kind", sa.SmallInteger, nullable=False),
         sa.Column("key", sa.BigInteger, nullable=False),
+        sa.Column("noted_at", sa.BigInteger, nullable=False),
         sqlite_autoincrement=True,
     )
+    op.create_index("changes_by_time", "changes", ["noted_at"])
     op.create_table(
         "exposures",
         sa.Column("recommendation_id", sa.Text, primary_key=True),
-        sa.Column("reader_id", sa.BigInteger, nullable=False),
         sa.Column("shown_at", sa.BigInteger, nullable=False),
         sa.Column("strategy", sa.Text, nullable=False),
         sa.Column("model_version", sa.Text, nullable=False),
         sa.Column("book_ids", sa.Text, nullable=False),
     )
-    op.create_index("exposures_by_reader", "exposures", ["reader_id"])
     op.create_index("exposures_by_time", "exposures", ["shown_at"])
-    instance = op.create_table("instance", sa.Column("id", sa.Text, primary_key=True))
-    op.bulk_insert(instance, [{"id": str(uuid.uuid4())}])
+    instance = op.create_table(
+        "instance",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("changes_pruned", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(instance, [{"id": str(uuid.uuid4()), "changes_pruned": 0}])
     if op.get_bind().dialect.name == "postgresql":
         # Numbers of a sequence are handed out before commits: a row can become visible after one with a
         # higher number. What a snapshot of transactions has seen is exact.
