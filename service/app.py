@@ -111,13 +111,17 @@ class App:
         settings: Settings,
         *,
         stop: Event | None = None,
+        tell: Callable[..., object] | None = None,
         write_log: Callable[[str], object] | None = None,
         now: Callable[[], int] = microseconds_now,
         span_exporter: Any = None,
     ) -> None:
-        """Prepare; `write_log` takes access-log lines (standard error's by default), `now` tells µs UTC."""
+        """Prepare; `write_log` takes access-log lines (standard error's by default), `now` tells µs UTC.
+
+        A worker has a supervisor to `tell` its admin port, and shares the gRPC port with others.
+        """
         self.settings = settings
-        self._stop = stop or Event()
+        self._stop, self._tell = stop or Event(), tell
         self._write_log = write_log
         self._now = now
         self._span_exporter = span_exporter
@@ -145,6 +149,8 @@ class App:
         self._admin = stack.enter_context(
             AdminServer(settings.admin_host, settings.admin_port, self.conditions, registry)
         )
+        if self._tell:
+            self._tell(admin_port=self._admin.port)
         self.conditions.set(NOT_DRAINING, True)
         with _blaming("roles_file"):
             policy = Policy.load(settings.roles_file)
@@ -190,7 +196,7 @@ class App:
         self._server = grpc.server(
             handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
             interceptors=[self._chain(stack, write_log, policy, lambda: handlers.waiting)],
-            options=server_options(settings),
+            options=server_options(settings, shares_port=self._tell is not None),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
         recommendation = RecommendationServicer(

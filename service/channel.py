@@ -3,12 +3,13 @@
 from service.settings import Settings
 
 
-def server_options(settings: Settings) -> list[tuple[str, int]]:
-    """Return the channel arguments for grpc.server."""
+def server_options(settings: Settings, *, shares_port: bool = False) -> list[tuple[str, int]]:
+    """Return the channel arguments for grpc.server; workers of one service share its port."""
     age_ms = round(settings.max_connection_age_seconds * 1000)
     return [
-        # One process owns the port: with the default a second one would silently take half the connections.
-        ("grpc.so_reuseport", 0),
+        # Else one process owns the port: with the default a second one would silently take half the
+        # connections.
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         # More than one connection multiplexes usefully here, and no client can open streams without end.

@@ -1,5 +1,6 @@
 """`serve`: runs the service until a signal says stop."""
 
+import logging
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from threading import Event
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,34 +16,114 @@ from service.cli.console import INTERRUPTED
 from service.operations import logs
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.workers.worker import SupervisorLine
+
+_log = logging.getLogger("recommendations")
+
+_MIGRATION_PAUSE_SECONDS = 2.0
 DEFAULT_PORT = Settings.model_fields["port"].default
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 
 
 @click.command()
 @click.option("--hints", is_flag=True, help="When ready, print lines to try out in a second terminal.")
-def serve(hints: bool) -> None:
+@click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    metavar="N|auto",
+    help="Processes behind the one port, each on a processor of its own; auto: one for each processor.",
+)
+@click.option("--worker-line", type=int, hidden=True, help="For workers: the supervisor's end of a line.")
+def serve(hints: bool, workers: str, worker_line: int | None) -> None:
     """Run the service until SIGTERM or Ctrl-C: it says NOT_SERVING, waits, lets calls in flight end.
 
     A second signal ends these waits at once, a third one the process as it is.
 
     Settings come from RECOMMENDATIONS_… variables (see check-config). Logs are JSON lines on standard error.
     """
+    from service.workers import worker_count
+
+    try:
+        count = worker_count(workers)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--workers") from None
     stop, hurry = Event(), Event()
     _follow_signals(stop.set, hurry.set, lambda: os._exit(INTERRUPTED))
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, sys.stderr)
+    if settings.migrate_at_start and worker_line is None:
+        _migrate(settings, stop)
+    if count > 1:
+        code = _supervise(settings, count, hints, stop, hurry)
+    else:
+        code = _run(settings, hints, stop, hurry, worker_line)
+    raise SystemExit(INTERRUPTED if hurry.is_set() else code)
+
+
+def _run(settings: Settings, hints: bool, stop: Event, hurry: Event, worker_line: int | None) -> int:
+    """Run the service in this process; returns the exit code."""
     # gRPC's own complaints in C++ spelling are for its developers; what an operator needs is in our log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from service.app import App
+    from service.app import App, Stopped
 
-    with App(settings) as app:
-        if hints and not stop.is_set():
-            click.echo(_hints(app))
-        stop.wait()
-        app.stop(hurry)
-    if hurry.is_set():
-        raise SystemExit(INTERRUPTED)
+    line = None
+    if worker_line is not None:
+        from service.workers.worker import SupervisorLine
+
+        line = SupervisorLine(worker_line)
+        threading.Thread(target=_stop_with, args=(line, stop), name="supervisor-line", daemon=True).start()
+    try:
+        with App(settings, stop=stop, tell=line.tell if line else None) as app:
+            books, readers = app.recommender.catalogue.book_count, app.recommender.reader_count
+            shop = f"{books} books, {readers} readers"
+            if line is not None:
+                line.tell(serving=shop)
+            if hints and not stop.is_set():
+                click.echo(_hints(settings, app.port, app.admin_port, app.plaintext_port, shop))
+            stop.wait()
+            app.stop(hurry)
+    except Stopped:
+        pass
+    return 0
+
+
+def _stop_with(line: "SupervisorLine", stop: Event) -> None:
+    line.wait_until_gone()
+    stop.set()  # a supervisor that was killed leaves nobody to answer probes: drain and go
+
+
+def _supervise(settings: Settings, count: int, hints: bool, stop: Event, hurry: Event) -> int:
+    """Run the service in several processes; returns the exit code."""
+    from service.workers import Supervisor
+
+    def on_ready(supervisor: Supervisor, shop: str) -> None:
+        if hints:
+            ports = (supervisor.port, supervisor.admin_port, supervisor.plaintext_port)
+            click.echo(_hints(settings, *ports, shop))
+
+    return Supervisor(settings, os.environ, count).run(stop, hurry, on_ready)
+
+
+def _migrate(settings: Settings, stop: Event) -> None:
+    """Bring the schema up to date; while the database is away, keep trying until told to stop."""
+    from service.storage import DatabaseAway, migrate
+
+    told = ""
+    while not stop.is_set():
+        try:
+            migrate(
+                settings.database_url,
+                password_file=settings.database_password_file,
+                connect_seconds=settings.database_connect_seconds,
+            )
+            return
+        except DatabaseAway as away:
+            if str(away) != told:
+                told = str(away)
+                _log.warning("%s; waiting for it", away)
+        stop.wait(_MIGRATION_PAUSE_SECONDS)
 
 
 def _follow_signals(*steps: Callable[[], object]) -> None:
@@ -63,29 +145,28 @@ def _follow_signals(*steps: Callable[[], object]) -> None:
     threading.Thread(target=follow, name="signals", daemon=True).start()
 
 
-def _hints(app: "App") -> str:  # type: ignore[name-defined] # noqa: F821 - imported late
-    settings = app.settings
-    host = f"localhost:{app.port}"
+def _hints(settings: Settings, port: int, admin_port: int, plaintext_port: int | None, shop: str) -> str:
+    host = f"localhost:{port}"
     secure = "grpcurl -cacert certs/dev/ca.crt"
     if settings.transport == "mtls":
         secure += " -cert certs/dev/client.crt -key certs/dev/client.key"
     lines = [
         "",
         f"Recommendations {version('recommendations')} is ready: "
-        f"gRPC with {settings.transport} on port {app.port}, "
-        f"http://localhost:{app.admin_port}/readyz and /metrics",
-        f"{app.recommender.catalogue.book_count} books, {app.recommender.reader_count} readers",
+        f"gRPC with {settings.transport} on port {port}, "
+        f"http://localhost:{admin_port}/readyz and /metrics",
+        shop,
         "",
         "In a second terminal:",
-        "  make call" if app.port == DEFAULT_PORT else f'  make call ARGS="--address {host}"',
+        "  make call" if port == DEFAULT_PORT else f'  make call ARGS="--address {host}"',
         f"  {secure} {host} list",
         f'  {secure} -d \'{{"reader_id": 7, "page_size": 5}}\' {host} {_V1}/Recommend',
     ]
-    if app.plaintext_port is not None:
+    if plaintext_port is not None:
         lines += [
             "and without TLS, from this machine alone:",
             "  grpcurl -plaintext -proto protobufs/recommendations.proto "
             f'-d \'{{"user_id": 1, "category": "MYSTERY", "max_results": 3}}\' '
-            f"localhost:{app.plaintext_port} Recommendations/Recommend",
+            f"localhost:{plaintext_port} Recommendations/Recommend",
         ]
     return "\n".join([*lines, "", "Ctrl-C stops it.", ""])

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from service.failure import Failure
-from service.operations.conditions import Conditions
 
 # Probes and scrapes take a connection each and end it within milliseconds; some replicas of Prometheus,
 # the kubelet and a person with curl fit in with room. Beyond, the oldest connection goes.
@@ -30,6 +29,12 @@ POLL_SECONDS = 0.2
 
 _TEXT = "text/plain; charset=utf-8"
 _log = logging.getLogger("recommendations.admin")
+
+
+class Described(Protocol):
+    """What tells whether the service is ready, and why."""
+
+    def describe(self) -> dict[str, Any]: ...
 
 
 class AdminError(Failure):
@@ -46,7 +51,7 @@ class AdminServer:
         self,
         host: str,
         port: int,
-        conditions: Conditions,
+        conditions: Described,
         registry: CollectorRegistry,
         *,
         connection_seconds: float = CONNECTION_SECONDS,
@@ -89,7 +94,7 @@ class AdminServer:
 _Page = Callable[[str], tuple[HTTPStatus, str, bytes]]
 
 
-def _readiness(conditions: Conditions) -> tuple[HTTPStatus, str, bytes]:
+def _readiness(conditions: Described) -> tuple[HTTPStatus, str, bytes]:
     described = conditions.describe()
     status = HTTPStatus.OK if described["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
     return status, "application/json", json.dumps(described, indent=2).encode() + b"\n"

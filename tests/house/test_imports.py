@@ -19,6 +19,7 @@ ALLOWED = {
     "service.operations": "service.operations service.domain service.failure service.handler_threads",
     "service.security": "service.security service.failure",
     "service.mirror": "service.mirror service.domain service.failure service.models.durable_files",
+    "service.workers": "service.workers service.operations.admin service.settings service.failure",
     "service.servicers": f"service.servicers service.domain service.exposures service.ledger service.operations.metrics "
     f"service.handler_threads interceptors.status {GENERATED}",
 } | {

@@ -107,11 +107,15 @@ class ServiceProcess:
         self._prefix = prefix
         self._outputs = [directory / f"serve-{time.monotonic_ns()}.{end}" for end in ("out", "err")]
 
+    def command(self) -> list[str]:
+        """Return the command line that is run."""
+        return [*self._prefix, sys.executable, "-m", "service", "serve", "--hints"]
+
     def __enter__(self) -> Self:
         with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
             self._started_at = time.monotonic()
             self.process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", "service", "serve", "--hints"],
+                self.command(),
                 env=environment_with(self._settings),
                 cwd=self._directory,
                 stdout=out,
