@@ -5,10 +5,8 @@ as well: a reader who is forgotten while their interaction is being stored must 
 """
 
 import itertools
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -18,14 +16,11 @@ from service.domain.books import Book
 from service.domain.errors import Unavailable
 from service.domain.interactions import Interaction
 from service.domain.recommender import Recommender
+from service.groups import Groups, Turns
 from service.journal import Journal
+from service.storage import Reading
 
-# Longer than any single write takes; a caller behind this many others is better told to come again.
-_LONGEST_WAIT_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
-# One transaction of so many takes about half a second, and what waits for it is as many again.
-_MOST_A_GROUP = 20_000
-_MOST_WAITING = 40_000
 
 
 class Store(Protocol):
@@ -35,45 +30,36 @@ class Store(Protocol):
     def forget_reader(self, reader_id: int) -> int: ...
     def upsert_books(self, books: Sequence[Book]) -> tuple[int, int]: ...
     def delete_books(self, ids: Sequence[int]) -> int: ...
+    def reading(self) -> AbstractContextManager[Reading]: ...
 
 
-class _Batch:
-    """What one caller wants stored, and what became of it."""
-
-    def __init__(self, interactions: Sequence[Interaction]) -> None:
-        self.interactions = interactions
-        self.new_count: int | None = None
-        self.error: BaseException | None = None
-        self.done = threading.Event()
+def forgotten_since(store: Store, mark: str) -> Collection[int]:
+    """Return the readers who were forgotten since a mark; raises Unavailable, and StorageError as `news`."""
+    with store.reading() as reading:
+        return reading.news(mark).forgotten_reader_ids
 
 
 class Ledger:
     """The only writer of a running service. Methods raise Unavailable where the store cannot be written.
 
-    Batches that come while another transaction is under way are stored together in the next one, by one of
-    their callers: the disk is waited for once for all of them.
+    Batches that come while another transaction is under way are stored together in the next one: the disk is
+    waited for once for all.
     """
 
     def __init__(self, store: Store, recommender: Recommender, journal: Journal | None = None) -> None:
         """Write to the store, and while it is away to the journal, where there is one."""
         self._store, self._recommender, self._journal = store, recommender, journal
-        self._turn = threading.Lock()
-        self._gate = threading.Lock()
-        self._waiting: list[_Batch] = []
-        self._waiting_count = 0
+        self._turns = Turns()
+        self._groups = Groups(self._turns, self._store_together)
         self._own: set[int] = set()
-        self.journaled_count = self.replayed_count = 0
+        self.group_count = self.journaled_count = self.replayed_count = 0
         self._is_away = False
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Keep every write out of the block; raises Unavailable where that takes too long."""
-        if not self._turn.acquire(timeout=_LONGEST_WAIT_SECONDS):
-            raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def turn(self) -> AbstractContextManager[None]:
+        """Keep every write out of a block; raises Unavailable where that takes too long."""
+        return self._turns.turn()
+
+    # The database, as whoever follows it sees it
 
     def database_is(self, *, away: bool) -> None:
         """Say whether the database answers; while it does not, callers are told at once.
@@ -85,16 +71,23 @@ class Ledger:
             self._is_away = away
             return
         while True:
-            # One group a turn: writers in between append to the journal, behind what came before.
+            # A lot a turn: writers in between append to the journal, behind what came before.
             with self.turn():
-                self.replayed_count += self._journal.take(self._store_group_of)
+                self.replayed_count += self._journal.take(
+                    self._replay, lambda mark: forgotten_since(self._store, mark)
+                )
                 if self._journal.is_empty:
                     self._is_away = False
                     return
 
-    def _store_group_of(self, group: Sequence[Interaction]) -> None:
+    def _replay(self, interactions: Sequence[Interaction]) -> None:
         # Memory knows them already.
-        self._own.update(filter(None, self._store.record(group)))
+        self._own.update(filter(None, self._store.record(interactions)))
+
+    def note_mark(self, mark: str) -> None:
+        """Note up to where the database has been followed: who is forgotten after it is not brought back."""
+        if self._journal is not None:
+            self._journal.mark = mark
 
     def take_own(self, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of these rows this process has stored, each row once: it is forgotten then."""
@@ -106,84 +99,24 @@ class Ledger:
         """Forget which rows are this process's own."""
         self._own.clear()
 
-    def record(self, interactions: Sequence[Interaction]) -> int:
-        """Store interactions, all or none; return how many were new."""
+    # Interactions
+
+    def record(self, interactions: Sequence[Interaction]) -> list[bool]:
+        """Store interactions, all or none; tell of each whether it was new."""
         if self._journal is None:
             self._refuse_while_away()
-        batch = _Batch(interactions)
-        with self._gate:
-            if self._waiting_count + len(interactions) > _MOST_WAITING:
-                raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
-            self._waiting.append(batch)
-            self._waiting_count += len(interactions)
-        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-        # Whoever has the turn stores for all who wait by then; the others find theirs done.
-        while not batch.done.is_set():
-            if self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                try:
-                    if not batch.done.is_set():
-                        self._store_group()
-                finally:
-                    self._turn.release()
-            elif self._withdraw(batch):
-                raise Unavailable("too many changes are waiting to be stored", _RETRY_SECONDS)
-            else:
-                batch.done.wait()  # it is being stored: the store's own limits bound this
-        if batch.error is not None:
-            raise batch.error
-        assert batch.new_count is not None
-        return batch.new_count
+        return self._groups.record(interactions)
 
-    def _withdraw(self, batch: _Batch) -> bool:
-        with self._gate:
-            if batch not in self._waiting:
-                return False
-            self._waiting.remove(batch)
-            self._waiting_count -= len(batch.interactions)
-            return True
-
-    def _store_group(self) -> None:
-        group = self._next_group()
-        try:
-            self._store_together(group)
-        except Exception as error:  # noqa: BLE001 - told to whom it concerns
-            for batch in group:
-                if len(group) > 1 and not isinstance(error, Unavailable):
-                    # What is wrong with one batch is not the others' concern.
-                    try:
-                        self._store_together([batch])
-                    except Exception as own_error:  # noqa: BLE001
-                        batch.error = own_error
-                else:
-                    batch.error = error
-        finally:
-            for batch in group:
-                batch.done.set()
-
-    def _next_group(self) -> list[_Batch]:
-        with self._gate:
-            count = taken = 0
-            for batch in self._waiting:
-                if taken and count + len(batch.interactions) > _MOST_A_GROUP:
-                    break
-                count += len(batch.interactions)
-                taken += 1
-            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-            self._waiting_count -= count
-        return group
-
-    def _store_together(self, group: Sequence[_Batch]) -> None:
-        together = [each for batch in group for each in batch.interactions]
-        new = self._kept(together)
+    def _store_together(self, together: Sequence[Interaction]) -> list[bool]:
+        new, sequences = self._kept(together)
+        self.group_count += 1
         self._recommender.learn(list(itertools.compress(together, new)))
-        start = 0
-        for batch in group:
-            end = start + len(batch.interactions)
-            batch.new_count = sum(new[start:end])
-            start = end
+        # Only now: what could not be learned here is learned by following.
+        self._own.update(filter(None, sequences))
+        return new
 
-    def _kept(self, together: Sequence[Interaction]) -> list[bool]:
-        """Put interactions where they last; tell of each whether it is new."""
+    def _kept(self, together: Sequence[Interaction]) -> tuple[list[bool], list[int]]:
+        """Put interactions where they last; tell of each whether it is new, and its number in the database."""
         journal = self._journal
         if journal is None or (journal.is_empty and not self._is_away):
             try:
@@ -193,14 +126,15 @@ class Ledger:
                     raise
                 self._is_away = True  # until whoever follows the database finds it back
             else:
-                self._own.update(filter(None, sequences))
-                return [sequence > 0 for sequence in sequences]
+                return [sequence > 0 for sequence in sequences], sequences
         assert journal is not None
         # What the database has already is not known here; it is counted as new, and stored once.
         new = journal.new_among(together)
         journal.append(list(itertools.compress(together, new)))
         self.journaled_count += sum(new)
-        return new
+        return new, []
+
+    # Other changes
 
     def forget_reader(self, reader_id: int) -> int:
         """Delete everything of a reader; return how many interactions that were."""

@@ -82,6 +82,16 @@ class InteractionLog:
             np.array([each.occurred_at for each in interactions], dtype=np.int64),
         )
 
+    def followed_by(self, other: "InteractionLog") -> "InteractionLog":
+        """Return the interactions of both, those of the other one last."""
+        return InteractionLog(
+            np.concatenate((self.reader_ids, other.reader_ids)),
+            np.concatenate((self.book_ids, other.book_ids)),
+            np.concatenate((self.types, other.types)),
+            np.concatenate((self.ratings, other.ratings)),
+            np.concatenate((self.occurred_at, other.occurred_at)),
+        )
+
     def by_time(self) -> "InteractionLog":
         """Return the interactions by the time they occurred, those of one instant as they were stored."""
         return self.take(np.argsort(self.occurred_at, kind="stable"))

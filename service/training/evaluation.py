@@ -64,11 +64,12 @@ def evaluate(
 ) -> Evaluation:
     """Judge a model learned from `train_log` by the books held out.
 
-    Held-out books that the catalogue lacks, that the reader already had, or that they did not like, are not
-    looked for. With `largest_reader_count` a random choice of readers is judged. Raises TrainingError when
-    nothing is left to look for.
+    Held-out books that the catalogue lacks, that the reader already had, or that they did not like (by the
+    mean of all their ratings, held out or not), are not looked for. With `largest_reader_count` a random
+    choice of readers is judged. Raises TrainingError when nothing is left to look for.
     """
-    wanted = _wanted(fold(held_out, model.book_ids), fold(train_log, model.book_ids))
+    everything = fold(train_log.followed_by(held_out), model.book_ids)
+    wanted = _wanted(everything, fold(train_log, model.book_ids))
     readers = np.flatnonzero(wanted.counts())
     if not len(readers):
         raise TrainingError("held-out interactions: none is with a book that is new to its reader")
@@ -120,15 +121,15 @@ def recommend(
     return found
 
 
-def _wanted(held_out: Cells, known: Cells) -> Cells:
-    """Return the held-out cells that speak for a book new to the reader."""
-    place = np.searchsorted(known.reader_ids, held_out.reader_ids)
-    has_history = np.isin(held_out.reader_ids, known.reader_ids)
-    readers = np.where(has_history, place, -1)[held_out.readers]
-    book_count = 1 + max(held_out.books.max(initial=0), known.books.max(initial=0))
-    keys = readers * book_count + held_out.books
+def _wanted(everything: Cells, known: Cells) -> Cells:
+    """Return the cells that came with what was held out and speak for their books."""
+    place = np.searchsorted(known.reader_ids, everything.reader_ids)
+    has_history = np.isin(everything.reader_ids, known.reader_ids)
+    readers = np.where(has_history, place, -1)[everything.readers]
+    book_count = 1 + max(everything.books.max(initial=0), known.books.max(initial=0))
+    keys = readers * book_count + everything.books
     new = ~np.isin(keys, known.readers * book_count + known.books)
-    return held_out.take(new & (held_out.preferences > 0))
+    return everything.take(new & (everything.preferences > 0))
 
 
 def _judge(

@@ -146,7 +146,8 @@ def _files(shop: MadeShop, made: dict[str, float]) -> str:
         ),
     }
     each = ", ".join(
-        f"{sum(made[name] for name in names) / count:.1f} a {what}" for what, (names, count) in sizes.items()
+        f"{sum(made[name] for name in names) / count:.1f} for a {what}"
+        for what, (names, count) in sizes.items()
     )
     return (
         f"the mirror was written in {made['seconds']:.0f} s with {made['grown_mb']:.0f} MiB at most "

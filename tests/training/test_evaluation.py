@@ -47,8 +47,9 @@ def test_figures_are_those_of_a_naive_loop() -> None:
     model = train(left, book_ids)
     recalls, gains, hits, shown = [], [], [], set()
     for reader_id in np.unique(held_out.reader_ids).tolist():
-        mine = history_by_loops(held_out, reader_id)
-        wanted = {book for book, preference in mine.items() if preference > 0}
+        held = set(held_out.book_ids[held_out.reader_ids == reader_id].tolist())
+        mine = history_by_loops(log, reader_id)
+        wanted = {book for book, preference in mine.items() if book in held and preference > 0}
         if not wanted:
             continue
         best = ranking_by_loops(model, left, reader_id)[:PLACES]
@@ -100,6 +101,20 @@ def test_disliked_known_and_unknown_books_are_not_looked_for() -> None:
     held_out = log_of([(1, 2), (1, 1), (1, 3, InteractionType.RATING, 1.0), (1, 777), (2, 1), (3, 2, 5, 1.0)])
     result = evaluate(model, left, held_out)
     assert (result.reader_count, result.recall) == (1, 1.0)
+
+
+def test_the_mean_of_all_ratings_tells_which_held_out_books_were_not_liked() -> None:
+    def rated(*ratings: float) -> InteractionLog:
+        rows = [
+            (1, number, InteractionType.RATING, rating) for number, rating in enumerate(ratings, start=10)
+        ]
+        return log_of([(2, 1), *rows])
+
+    held_out, book_ids = log_of([(1, 1, InteractionType.RATING, 4.0)]), np.arange(1, 15)
+    lenient, strict = rated(5.0, 5.0, 5.0), rated(2.0, 3.0)
+    assert evaluate(train(strict, book_ids), strict, held_out).reader_count == 1
+    with pytest.raises(TrainingError, match="none is with a book"):
+        evaluate(train(lenient, book_ids), lenient, held_out)
 
 
 def test_readers_never_trained_on_are_judged_by_popularity() -> None:
