@@ -55,6 +55,7 @@ from service.operations.health import HealthService
 from service.operations.logs import LineWriter
 from service.operations.metrics import LedgerCollector, ServiceMetrics, ShopCollector
 from service.operations.reflection import V1, V1ALPHA, add_reflection
+from service.replaying import replay
 from service.security.access import Policy
 from service.security.tls import ServerCredentials
 from service.servicers.answer_ids import AnswerIds
@@ -164,7 +165,7 @@ class App:
                 journal = stack.enter_context(
                     Journal(settings.journal_directory, database.identity, settings.journal_max_bytes)
                 )
-                self._reached(lambda: journal.adopt(database.record))
+                self._reached(lambda: journal.adopt(lambda lot: replay(database, lot)))
         mirror = stack.enter_context(
             MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
         )

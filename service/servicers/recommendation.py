@@ -1,5 +1,6 @@
 """Answers RecommendationService: protobuf in, domain calls, protobuf out."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -119,9 +120,11 @@ class RecommendationServicer(GeneratedServicer):
         self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
     ) -> pb.RecordInteractionsResponse:
         interactions = interactions_from_message(request, self._recommender.catalogue, self._now())
-        recorded = self._ledger.record(interactions)
+        new = self._ledger.record(interactions)
+        recorded = sum(new)
         self._metrics.recorded(recorded)
-        self._count_outcomes(interactions)
+        # Sent again they are no second outcome.
+        self._count_outcomes(itertools.compress(interactions, new))
         return pb.RecordInteractionsResponse(
             recorded_count=recorded, duplicate_count=len(interactions) - recorded
         )
