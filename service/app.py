@@ -173,7 +173,8 @@ class App:
             shop = self._reached(mirror.open)
         self.recommender = shop.recommender
         self.conditions.set(CATALOGUE, True)
-        models = ModelStore(Path(settings.models_url))
+        with _blaming("models_url", "models_endpoint", "models_credentials_file", "models_ca_file"):
+            models = self._open_models()
         stack.enter_context(
             Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
         )
@@ -237,6 +238,17 @@ class App:
             pool_size=settings.database_pool_size,
             connect_seconds=settings.database_connect_seconds,
             statement_seconds=settings.database_statement_seconds,
+        )
+
+    def _open_models(self) -> ModelStore:
+        settings = self.settings
+        return ModelStore.open(
+            settings.models_url,
+            cache_directory=settings.models_cache_directory,
+            endpoint=settings.models_endpoint,
+            region=settings.models_region,
+            credentials_file=settings.models_credentials_file,
+            ca_file=settings.models_ca_file,
         )
 
     def _reached(self, use: Callable[[], Value]) -> Value:
