@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from threading import Event
 from typing import Any, Self, TypeVar
 
@@ -81,6 +80,8 @@ _CONTRACTS = (
 _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in (V1ALPHA, V1))
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
+# So many changes wait for the disk together: as many as make a transaction cheap for each of them.
+_WRITE_THREADS = 16
 
 
 def microseconds_now() -> int:
@@ -178,11 +179,12 @@ class App:
         mirror.start(follower.renew)
         exposures = stack.enter_context(Exposures(database, settings.exposure_days, self._now, registry))
 
-        # The handlers' threads outlive the server, which is stopped first.
-        handlers = stack.enter_context(
-            # Deadline ends calls with more to tell, so it goes first.
-            HandlerThreads(settings.handler_threads, settings.max_call_seconds + CUT_OFF_GRACE_SECONDS)
-        )
+        # The handlers' threads outlive the server, which is stopped first. Deadline ends calls with more to
+        # tell, so it goes before their own limit.
+        longest_seconds = settings.max_call_seconds + CUT_OFF_GRACE_SECONDS
+        handlers = stack.enter_context(HandlerThreads(settings.handler_threads, longest_seconds))
+        # Of their own: they wait for the disk, and no answer waits behind them.
+        writers = stack.enter_context(HandlerThreads(_WRITE_THREADS, longest_seconds))
         streams = ThreadPoolExecutor(settings.stream_threads + _SPARE_STREAM_THREADS, "stream")
         stack.callback(streams.shutdown, wait=False, cancel_futures=True)
         self._health = stack.enter_context(HealthService(self.conditions))
@@ -192,11 +194,11 @@ class App:
             [*(each for contract in _CONTRACTS for each in methods_of(contract)), *_REFLECTION],
             write_log=write_log,
             policy=policy,
-            waiting=lambda: handlers.waiting,
+            waiting=lambda: handlers.waiting + writers.waiting,
             tracer_provider=self._tracer_provider(stack),
         )
         self._server = grpc.server(
-            handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
+            handlers,
             interceptors=[chain],
             options=server_options(settings, shares_port=self._supervisor is not None),
         )
@@ -208,6 +210,7 @@ class App:
             ServiceMetrics(registry),
             self._now,
             streams,
+            writers,
             settings.kept_answers,
             AnswerIds(settings.exposure_ratio),
             exposures,

@@ -18,8 +18,8 @@ from service.servicers.errors import status_of
 from service.settings import Settings
 
 _WRITES = frozenset({"RecordInteractions", "ForgetReader", "UpsertBooks", "DeleteBooks"})
-# One change is stored at a time, more only wait, each on a thread: far fewer than there can be.
-_MOST_WRITES = 16
+# More than ever wait for a sound database, and fewer than there are threads for them: the others say no.
+_MOST_WRITES = 48
 
 
 def guards(
