@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.models import ModelError, ModelStore
+from service.models import ModelStore
 from tests.models.made_models import DIGEST, SETTINGS, made_model
-from tests.models.places import Place, directory_place
+from tests.models.places import Place, directory_place, refusal
 
 NOBODY = 65534
 
@@ -30,14 +30,6 @@ def store(place: Place) -> ModelStore:
 def snapshot(place: Place, store: ModelStore) -> Path:
     """The files of the version in use."""
     return place.files / store.current_version()
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(ModelError) as raised:
-        action()
-    message = str(raised.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
