@@ -10,9 +10,9 @@ What events make of a book is one of 256 states, so that folding an event is one
 """
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit, types
 from service.domain.interactions import (
     CODE_WEIGHTS,
     HIGHEST_RATING,
