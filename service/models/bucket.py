@@ -30,6 +30,10 @@ _POINTER = "current"
 _LARGEST_POINTER_BYTES = 4096
 # The one in use, and the one that a rollback would return to.
 _COPIES_KEPT = 2
+# Measured over TLS; a third of it in plaintext. The library does it in threads of its own.
+_DOWNLOAD_SECONDS_PER_BYTE = 1.3e-9
+# A core is busy with copying it into the page cache for some tenths of a millisecond.
+_WRITTEN_BYTES = 256 * 1024
 # Of several processes that share the copies, one downloads; the others look again after this.
 _LONGEST_DOWNLOAD_WAIT_SECONDS = 60.0
 
@@ -194,7 +198,10 @@ class Bucket:
                 blocks = self._objects.blocks(f"{version}/{name}", size)
             with file_errors(folder / name), new_durable_file(folder / name) as file:
                 for block in blocks:
-                    file.write(block)
+                    pace.rest(elsewhere_seconds=len(block) * _DOWNLOAD_SECONDS_PER_BYTE)
+                    for start in range(0, len(block), _WRITTEN_BYTES):
+                        file.write(memoryview(block)[start : start + _WRITTEN_BYTES])
+                        pace.rest()
         with file_errors(folder):
             sync_directory(folder)
         return snapshot.read(folder, name=f"{self.name}/{version}", pace=pace)

@@ -88,6 +88,11 @@ class ModelStore:
         objects = Objects(address, credentials_file, ca_file, request_seconds or REQUEST_SECONDS)
         return cls(Bucket(objects, cache_directory))
 
+    def require_usable(self) -> None:
+        """Refuse now what would fail after minutes of training: no room to write, a bucket that denies."""
+        with self._place.new_folder():
+            self._place.pointer()
+
     def save(
         self,
         model: ItemModel,

@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from service.models import ModelStore
+from service.models.errors import Overtaken
 from tests.models.places import REPOSITORY, Place, refusal, save
 from tests.s3 import Proxy, S3Server
 
@@ -136,3 +138,26 @@ def test_an_object_that_did_not_arrive_whole_is_noticed_at_once(through_proxy: P
     message = refusal(lambda: save(through_proxy.store))
     assert message.endswith("bytes were uploaded, the store has 10")
     assert "weights.npy" in message
+
+
+def test_the_pointer_is_valid_at_every_moment_of_promotions_at_once(place: Place) -> None:
+    versions = [save(place.store, number) for number in range(3)]
+    place.store.promote(versions[0])
+
+    def promote_each(_: int) -> int:
+        store, overtaken = place.store, 0
+        for version in versions * 3:
+            try:
+                store.promote(version)
+            except Overtaken:
+                overtaken += 1
+        return overtaken
+
+    reader = place.store
+    with ThreadPoolExecutor(3) as pool:
+        publishers = [pool.submit(promote_each, number) for number in range(3)]
+        while not all(each.done() for each in publishers):
+            assert reader.load().version in versions
+    assert sum(each.result() for each in publishers) < 3 * 9  # somebody wins every time
+    assert set((place.files / "current").read_text().split()) <= set(versions)
+    assert reader.load().version == reader.current_version()
