@@ -130,7 +130,7 @@ class Bucket:
     def point(self, content: bytes, before: tuple[bytes, str | None] | None) -> None:
         """Replace the pointer if it still is what it was before; raises Overtaken when it is not."""
         try:
-            if before is not None and before[1] is None:
+            if before is not None and not before[1]:
                 raise Unsupported(f"{self.name}/{_POINTER}: the store gives no ETag")
             self._objects.write_if(_POINTER, content, before[1] if before else None)
         except Unsupported as error:

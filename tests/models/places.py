@@ -33,6 +33,12 @@ class Place:
         """Return what messages call one of its files."""
         return f"{self.name}/{path.relative_to(self.files)}"
 
+    def point(self, content: str) -> None:
+        """Replace the pointer by something else, in one step: a service may be looking."""
+        written = self.files / ".pointer"
+        written.write_text(content)
+        written.replace(self.files / "current")
+
     @property
     def cache(self) -> Path:
         """The folder of the copies that belong to this bucket, once there are any."""

@@ -203,6 +203,19 @@ def test_pointer_that_names_no_version_is_refused(place: Place, store: ModelStor
     assert len(message) < 300 + len(place.name)
 
 
+@pytest.mark.parametrize("content", [b"", b"latest", b"\xff\x00" * 500])
+def test_a_pointer_that_names_no_version_is_mended_by_promoting_one(
+    place: Place, store: ModelStore, snapshot: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (place.files / "current").write_bytes(content)
+    assert [(each.version, each.is_current) for each in store.list()] == [(snapshot.name, False)]
+    assert f"{place.name}/current: " in caplog.text
+    assert refusal(lambda: store.prune(keep=0)).startswith(f"{place.name}/current: ")  # which is in use?
+    assert refusal(store.rollback).startswith(f"{place.name}/current: ")
+    store.promote(snapshot.name)
+    assert store.current_version() == snapshot.name
+
+
 def test_unknown_version_is_refused(store: ModelStore) -> None:
     message = refusal(lambda: store.promote("20200101-000000-00000000"))
     assert "20200101-000000-00000000: does not exist; `recommendations models list`" in message

@@ -62,7 +62,7 @@ def test_a_damaged_version_in_the_bucket_is_reported_and_the_one_before_goes_on_
     first, second = publish(shop, place)
     service = start(shop, **settings(place))
     flip_a_bit(place.files / second / "weights.npy")
-    (place.files / "current").write_text(f"{second}\n{first}\n")
+    place.point(f"{second}\n{first}\n")
     wait_until(lambda: loads(service, "failure") == 1)
     assert version(service.client) == first
     assert f"{place.name}/{second}/weights.npy: was altered after it was written" in caplog.text
@@ -75,10 +75,9 @@ def test_a_pointer_that_names_nothing_is_reported_and_the_model_in_use_goes_on_a
     place = bucket_place(tmp_path, s3)
     first, second = publish(shop, place)
     service = start(shop, **settings(place))
-    (place.files / "current").write_text(content)
+    place.point(content)
     wait_until(lambda: f"{place.name}/current: " in condition(service)[1])
     assert (condition(service)[0], version(service.client)) == (True, first)
-    (place.files / "current").unlink()
     place.store.promote(second)
     wait_until(lambda: version(service.client) == second)
 

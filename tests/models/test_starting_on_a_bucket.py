@@ -77,7 +77,7 @@ def flipped_bit(place: Place, tmp_path: Path, s3: S3Server) -> dict:
 
 
 def pointer_to_nothing(place: Place, tmp_path: Path, s3: S3Server) -> dict:
-    (place.files / "current").write_text("20200101-000000-00000000\n")
+    place.point("20200101-000000-00000000\n")
     return {}
 
 
@@ -134,7 +134,7 @@ def test_a_broken_model_without_a_copy_is_not_downloaded_by_every_look(
         service = start(shop, **settings(place))
         flip_a_bit(place.files / second / "weights.npy")
         proxy.requests.clear()
-        (place.files / "current").write_text(f"{second}\n{first}\n")
+        place.point(f"{second}\n{first}\n")
         wait_until(lambda: loads(service, "failure") == 1)
         looks = sum(b"/current " in line for line in proxy.requests)
         wait_until(lambda: sum(b"/current " in line for line in proxy.requests) > looks + 5)
