@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,7 +139,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], admin_port: int, log: Pa
             raise BenchError(f"the service ended at its start: {log.read_text().strip()[-500:]}")
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz", timeout=1).close()
-        except urllib.error.URLError:
+        except OSError:  # refused, not ready, or too slow to answer
             time.sleep(0.1)
         else:
             return

@@ -26,7 +26,7 @@ _ONE, _TWO = "one process", "two workers"
 # Connections are given to workers by a hash of their address: among so many, each has some.
 _READERS, _SEED = 16, 20_261_125
 # Longer than so many h2load processes take to start one after the other.
-_WARM_UP_REQUESTS_EACH = 1000
+_WARM_UP_REQUESTS_EACH = 3000
 _LONGEST_RUN = 20  # times as long as a run was to take
 _LEAST_RATIO = 1.6
 
