@@ -256,7 +256,7 @@ def _table(measured: list[Writes]) -> str:
         "| CPU µs/call | core busy |\n" + "| --- " * 10 + "|"
     )
     lines, verdicts = [head], []
-    for name, (batch, callers) in itertools.product((SQLITE, POSTGRESQL), _LOADS):
+    for name, (batch, _) in itertools.product((SQLITE, POSTGRESQL), _LOADS):
         runs = [each for each in measured if (each.database, each.batch) == (name, batch)]
         lines.append(_line(runs))
         noun, least = _LEAST[batch]
