@@ -58,7 +58,7 @@ from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings, SettingsError, variable
-from service.storage import Database, DatabaseAway
+from service.storage import Database, DatabaseAway, migrate
 from service.upkeep import MODEL, Upkeep
 from service.workers.line import SupervisorLine
 
@@ -230,6 +230,13 @@ class App:
 
     def _open_database(self) -> Database:
         settings = self.settings
+        if settings.migrate_at_start:
+            # Replicas that start at the same time wait for the first of them.
+            migrate(
+                settings.database_url,
+                password_file=settings.database_password_file,
+                connect_seconds=settings.database_connect_seconds,
+            )
         return Database.open(
             settings.database_url,
             password_file=settings.database_password_file,
