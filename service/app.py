@@ -81,7 +81,7 @@ _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
 # So many changes wait for the disk together: as many as make a transaction cheap for each of them.
-_WRITE_THREADS = 16
+_WRITE_THREADS = 32
 
 
 class Stopped(Exception):

@@ -35,8 +35,8 @@ from tests.bench.shop import Shop
 from tests.postgres import PostgresServer
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
-# Batch size and callers, each with one call under way: as many as the service has threads for changes.
-_LOADS = ((100, 16), (1, 16))
+# Batch size and callers, each with one call under way: for single ones as many as there are threads for them.
+_LOADS = ((100, 16), (1, 32))
 _LEAST = {100: ("interactions", 20_000), 1: ("calls", 1_500)}  # a second: the bars
 _WARM_UP_SECONDS = 1.0
 _CALL_SECONDS = 20.0
