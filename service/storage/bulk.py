@@ -18,9 +18,9 @@ from service.storage.sqlite_rows import INSERT
 if TYPE_CHECKING:
     from service.storage.postgres_copy import CopiedInteractions
 
-# The unique index is written at random places: 64 MiB hold that of a million rows, SQLite's usual 2 MiB
-# would write and read most pages again and again and halve the rate.
-_CACHE_MEBIBYTES, _USUAL_CACHE_MEBIBYTES = 64, 2
+# The unique index is written at random places: so much holds most of it for a million rows, SQLite's usual
+# 2 MiB would write and read most pages again and again and halve the rate.
+_CACHE_MEBIBYTES, _USUAL_CACHE_MEBIBYTES = 48, 2
 
 (_BY_READER,) = interactions.indexes
 
