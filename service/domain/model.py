@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+# What a request may cost: a fold takes the square of the history's length in memory.
+MOST_RERANKED, LONGEST_HISTORY = 1_000, 1_000
+LARGEST_EXPONENT = 10.0  # (1 + p)^10 of the longest history is still a float32
+
 NO_FACTORS = np.empty((0, 0), dtype=np.float32)
 
 
@@ -26,6 +30,20 @@ class RankingSettings:
     rerank_weight: float = 0.0  # 0 to 1; 0: neighbours alone
     longest_history: int = 64
     ordered: bool = False  # whether the order of histories was learned from
+
+    def broken_rule(self) -> str | None:
+        """Name the first field with a value that no ranking can be made by, and the rule, or None."""
+        for name in ("recency_exponent", "fold_in_exponent"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 <= value <= LARGEST_EXPONENT):
+                return f"{name}: {value!r} is not between 0 and {LARGEST_EXPONENT}"
+        for name, most in (("rerank_count", MOST_RERANKED), ("longest_history", LONGEST_HISTORY)):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 1 <= value <= most):
+                return f"{name}: {value!r} is not a whole number between 1 and {most}"
+        if not (isinstance(self.rerank_weight, (int, float)) and 0 <= self.rerank_weight <= 1):
+            return f"rerank_weight: {self.rerank_weight!r} is not between 0 and 1"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

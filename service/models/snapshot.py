@@ -23,7 +23,10 @@ ARRAY_TYPES = {
     "indices": "<i4",
     "weights": "<f4",
     "popularity": "<f4",
+    "source_factors": "<f4",
+    "target_factors": "<f4",
 }
+_MATRICES = {"source_factors", "target_factors"}  # of two dimensions
 # The manifest last: where it is, the arrays are.
 FILES = (*(f"{name}.npy" for name in ARRAY_TYPES), manifests.MANIFEST)
 # A core is busy with it for two tenths of a millisecond, which no call notices.
@@ -49,7 +52,7 @@ def write(
             np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         described[name] = {
             "bytes": path.stat().st_size,
-            "length": len(array),
+            "shape": list(array.shape),
             "sha256": _sha256(path, AT_FULL_SPEED),
         }
     manifest = manifests.compose(model, described, settings=settings, data_digest=data_digest)
@@ -88,6 +91,7 @@ def read(directory: Path, *, name: str = "", pace: Pace = AT_FULL_SPEED) -> Item
         reader_count=manifest["reader_count"],
         interaction_count=manifest["interaction_count"],
         metrics=manifest["metrics"],
+        ranking=manifests.ranking(manifest, f"{name}/{path.name}"),
         **arrays,
     )
 
@@ -103,10 +107,14 @@ def _read_array(path: Path, name: str, described: Mapping[str, Any], pace: Pace)
             mapped = map_array(path)
         except ValueError:
             raise ModelError(f"{name}: is not a NumPy array file") from None
-    expected = ARRAY_TYPES[path.stem]
-    if mapped.dtype != np.dtype(expected) or mapped.shape != (described["length"],):
+    expected, dimensions = ARRAY_TYPES[path.stem], 2 if path.stem in _MATRICES else 1
+    if (
+        mapped.dtype != np.dtype(expected)
+        or list(mapped.shape) != described["shape"]
+        or mapped.ndim != dimensions
+    ):
         raise ModelError(
-            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected}[{described['length']}]"
+            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected}{described['shape']}"
         )
     return mapped
 

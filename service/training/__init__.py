@@ -3,7 +3,7 @@
 from service.training.errors import TrainingError
 from service.training.evaluation import COLUMNS, Evaluation, evaluate, popularity_alone
 from service.training.holdout import compare, split, train_with_holdout
-from service.training.item_neighbours import Progress, train
+from service.training.learning import Progress, train
 from service.training.provenance import data_digest
 from service.training.settings import TrainingSettings
 

@@ -10,7 +10,7 @@ from service.domain.interactions import InteractionLog
 from service.domain.model import ItemModel
 from service.training.errors import TrainingError
 from service.training.evaluation import Evaluation, evaluate, popularity_alone
-from service.training.item_neighbours import Progress, train
+from service.training.learning import Progress, train
 from service.training.settings import TrainingSettings
 
 HELD_OUT_FRACTION = 0.2
