@@ -14,7 +14,7 @@ from service.mirror.errors import MirrorError, file_errors
 MANIFEST = "manifest.json"
 FORMAT = "recommendations mirror"
 # Raise it whenever older programs could not read, or would misread, what is written now.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # UTC time of writing, and the first digits of the digest of the manifest, which holds those of the arrays.
 VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 # Thousands of categories take some hundred kilobytes; a larger file is not a manifest.
@@ -26,6 +26,10 @@ ARRAY_TYPES = {
     "book_category_bits": "<u8",
     "book_texts": "|u1",
     "book_offsets": "<i8",
+    "book_works": "<i8",
+    "book_series": "<u8",
+    "book_volumes": "<f4",
+    "book_authors": "<u8",
     "reader_ids": "<i8",
     "reader_starts": "<i8",
     "event_positions": "<i4",

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.histories import EventPages, Histories
-from service.domain.interactions import InteractionLog
+from service.domain.answers import Query
+from service.domain.books import Book
+from service.domain.interactions import IS_READ_TYPE, InteractionLog
 from service.domain.model import ItemModel
-from service.domain.popularity import popular_order
-from service.domain.ranking import Neighbours, Scratch, rank
-from service.domain.recommender import LONGEST_HISTORY
+from service.domain.recommender import Recommender
 from service.training.cells import Cells, fold, positions_of
 from service.training.errors import TrainingError
 
@@ -90,35 +89,26 @@ def recommend(
 ) -> NDArray[np.int32]:
     """Rank for each reader what is not in their history: [readers, places] positions, -1 where books run out.
 
-    The same kernel, histories and filling by popularity as in serving, but that viewed books are hidden too.
+    By the very class that serves, but that what was only looked at or wished for is left out too.
     """
-    book_count = len(model.book_ids)
-    log = log.by_time()
-    histories = Histories(EventPages.of(log, positions_of(model.book_ids, log.book_ids).astype(np.int32)))
-    same = np.arange(book_count, dtype=np.int32)
-    neighbours = Neighbours(same, same, model.indptr, model.indices, model.weights)
-    anything, bits = np.ones(1, dtype=np.uint64), np.ones((book_count, 1), dtype=np.uint64)
-    popular = popular_order(model.popularity.astype(np.float64), model.book_ids)
-    scratch = Scratch(book_count)
+    live = Recommender.of((_book(book_id) for book_id in model.book_ids.tolist()), log, model)
+    seen: dict[int, list[int]] = {}
+    for reader_id, book_id in zip(
+        *(column[~IS_READ_TYPE[log.types]].tolist() for column in (log.reader_ids, log.book_ids)), strict=True
+    ):
+        seen.setdefault(reader_id, []).append(book_id)
     found = np.full((len(reader_ids), places), -1, dtype=np.int32)
     for row, reader_id in enumerate(reader_ids.tolist()):
         if progress and row % _READERS_BETWEEN_REPORTS == 0:
             progress(row / len(reader_ids))
-        history = histories.of(reader_id)
-        positions = rank(
-            scratch,
-            neighbours,
-            history.positions[-LONGEST_HISTORY:],
-            history.preferences[-LONGEST_HISTORY:],
-            history.positions,
-            anything,
-            bits,
-            model.book_ids,
-            popular,
-            places,
-        ).positions
-        found[row, : len(positions)] = positions
+        query = Query(reader_id, exclude_book_ids=seen.get(reader_id, ()), places=places)
+        books = np.array(live.ranked(query), dtype=np.int64)
+        found[row, : len(books)] = positions_of(model.book_ids, books)
     return found
+
+
+def _book(book_id: int) -> Book:
+    return Book(book_id, str(book_id))  # of no author, series or category that could speak for it
 
 
 def _wanted(everything: Cells, known: Cells) -> Cells:

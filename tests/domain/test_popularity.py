@@ -10,6 +10,7 @@ from service.domain.popularity import (
     WINDOW_STEP_MICROSECONDS,
     Popularity,
     PopularityPages,
+    Span,
     most_popular,
     popular_order,
 )
@@ -65,29 +66,29 @@ def test_a_window_begins_at_the_whole_minute_before():
     live = popularity_of(did(7, 1, at=MINUTE - 1), did(7, 2, at=MINUTE))
     learn(live, did(8, 1, at=MINUTE - 1), did(8, 3, at=MINUTE))
     for since in (MINUTE, MINUTE + 1, 2 * MINUTE - 1):
-        assert live.counts(4, since).tolist() == [0, 0, 1, 1]
-    assert live.counts(4, MINUTE - 1).tolist() == [0, 2, 1, 1]
-    assert live.counts(4, 2 * MINUTE).tolist() == [0, 0, 0, 0]
+        assert live.counts(4, Span(since)).tolist() == [0, 0, 1, 1]
+    assert live.counts(4, Span(MINUTE - 1)).tolist() == [0, 2, 1, 1]
+    assert live.counts(4, Span(2 * MINUTE)).tolist() == [0, 0, 0, 0]
 
 
 def test_a_window_that_was_asked_for_before_counts_what_comes_late():
     live = popularity_of(did(7, 1, at=5 * MINUTE))
-    assert live.counts(4, 3 * MINUTE).sum() == 1
+    assert live.counts(4, Span(3 * MINUTE)).sum() == 1
     learn(live, did(7, 2, at=4 * MINUTE), did(7, 3, at=2 * MINUTE))
-    assert live.counts(4, 3 * MINUTE).tolist() == [0, 1, 1, 0]
+    assert live.counts(4, Span(3 * MINUTE)).tolist() == [0, 1, 1, 0]
 
 
 def test_counts_belong_to_the_caller():
     live = popularity_of(did(7, 1))
     for since in (None, 0):
-        live.counts(4, since)[:] = 1000
-        assert live.counts(4, since).tolist() == [0, 1, 0, 0]
+        live.counts(4, Span(since))[:] = 1000
+        assert live.counts(4, Span(since)).tolist() == [0, 1, 0, 0]
 
 
 def test_every_window_is_right_however_many_are_asked_for():
     live = popularity_of(*(did(7, 1, at=n * MINUTE) for n in range(50)))
     for _ in range(2):
-        assert [live.counts(4, n * MINUTE)[1] for n in range(50)] == list(range(50, 0, -1))
+        assert [live.counts(4, Span(n * MINUTE))[1] for n in range(50)] == list(range(50, 0, -1))
 
 
 def test_many_small_batches_count_like_one():
@@ -99,7 +100,7 @@ def test_many_small_batches_count_like_one():
     for event in events[20:]:
         learn(live, event)
     for since in (None, 0, 4 * MINUTE):
-        assert live.counts(4, since).tolist() == popularity_of(*events).counts(4, since).tolist()
+        assert live.counts(4, Span(since)).tolist() == popularity_of(*events).counts(4, Span(since)).tolist()
 
 
 def test_books_that_came_later_or_are_gone_do_no_harm():
@@ -107,7 +108,7 @@ def test_books_that_came_later_or_are_gone_do_no_harm():
     learn(live, did(8, 6), did(8, 99))
     assert live.counts(4).tolist() == [0, 1, 0, 0]
     assert live.counts(7).tolist() == [0, 1, 0, 0, 0, 0, 1]
-    assert live.counts(7, 0).tolist() == [0, 1, 0, 0, 0, 0, 1]
+    assert live.counts(7, Span(0)).tolist() == [0, 1, 0, 0, 0, 0, 1]
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=30), st.integers(1, 10), st.randoms())
