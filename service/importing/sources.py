@@ -7,7 +7,7 @@ from service.importing.chunks import Chunk
 from service.importing.columns import Column
 from service.importing.problems import ImportFailed
 
-FORMATS = ("csv", "jsonl", "parquet", "goodbooks")
+FORMATS = ("csv", "jsonl", "parquet", "goodbooks", "lightgcn")
 
 _ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".7z"}
@@ -52,6 +52,10 @@ def chunks_of(path: Path, layout: str, columns: Sequence[Column]) -> Iterator[Ch
             from service.importing.goodbooks import read_goodbooks
 
             yield from read_goodbooks(path)
+        elif layout == "lightgcn":
+            from service.importing.lightgcn import read_lightgcn
+
+            yield from read_lightgcn(path, tuple(columns))
         else:
             from service.importing.csv_files import read_csv
 
