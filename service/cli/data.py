@@ -61,8 +61,8 @@ def _file_options(layouts: tuple[str, ...]) -> Callable[[Any], Any]:
 def import_books(file: Path, layout: str | None, skip_bad: bool) -> None:
     """Import books from FILE: CSV with a header, JSON Lines, Parquet, goodbooks-10k or lightgcn.
 
-    goodbooks is the catalogue of goodbooks-10k. lightgcn is a layout of benchmarks: each line a reader's number, then the numbers of
-    their books in the order of reading. Books are made of the numbers; number n has the id n + 1.
+    lightgcn is the layout of benchmarks: in each line a reader's number, then the numbers of their books in
+    the order of reading. Books are made of the numbers; number n gets the id n + 1.
     A book whose id is there already is replaced. `recommendations import columns` lists the columns.
     """
     from service.importing import import_books as run

@@ -41,7 +41,12 @@ class ManifestSummary:
 
 
 def compose(
-    model: ItemModel, arrays: Mapping[str, Any], *, settings: Mapping[str, Any], data_digest: str
+    model: ItemModel,
+    arrays: Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any],
+    data_digest: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make the manifest of a model whose arrays were written as described, and name its version.
 
@@ -60,6 +65,7 @@ def compose(
         "data_digest": data_digest,
         "ranking": asdict(model.ranking),
         "settings": dict(settings),
+        "provenance": dict(provenance or {}),  # how long it took, and by which libraries
         "metrics": dict(model.metrics),
         "arrays": dict(arrays),
     }

@@ -34,7 +34,12 @@ _DIGEST_BLOCK_BYTES = 256 * 1024
 
 
 def write(
-    directory: Path, model: ItemModel, *, settings: Mapping[str, Any], data_digest: str
+    directory: Path,
+    model: ItemModel,
+    *,
+    settings: Mapping[str, Any],
+    data_digest: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a model into an empty directory, bytes on the disk on return, and return its manifest.
 
@@ -55,7 +60,9 @@ def write(
             "shape": list(array.shape),
             "sha256": _sha256(path, AT_FULL_SPEED),
         }
-    manifest = manifests.compose(model, described, settings=settings, data_digest=data_digest)
+    manifest = manifests.compose(
+        model, described, settings=settings, data_digest=data_digest, provenance=provenance
+    )
     with new_durable_file(directory / manifests.MANIFEST) as file:
         file.write(manifests.write_text(manifest).encode())
     sync_directory(directory)

@@ -23,6 +23,7 @@ def solve_targets(
     sources: NDArray[np.float32],
     *,
     cuts: tuple[float, ...],
+    decay: float,
     fold_in_exponent: float,
     longest_history: int,
     unobserved: float,
@@ -32,7 +33,9 @@ def solve_targets(
 ) -> NDArray[np.float32]:
     """Return T [b, d] for E [b, d]: with x the fold of what lies before a cut, T_j minimises
 
-    Σ r (1 - x·T_j)² over the lists that have j behind the cut + unobserved · Σ (x·T_j)² + l2 |T_j|².
+    Σ c (1 - x·T_j)² over the lists that have j behind the cut + unobserved · Σ (x·T_j)² + l2 |T_j|²,
+
+    where c is the preference for j, times (1 + s)^-decay with s, the books between the cut and j.
     """
     lengths = lists.lengths()
     # A list of one book has nothing behind any cut.
@@ -48,7 +51,8 @@ def solve_targets(
         behind = within >= place[lists.readers]
         rows.append(lists.readers[behind].astype(np.int64) + number * lists.reader_count)
         books.append(lists.books[behind])
-        strengths.append(lists.strengths[behind])
+        steps = 1.0 + within[behind] - place[lists.readers[behind]]
+        strengths.append((lists.strengths[behind] * steps**-decay).astype(np.float32))
     every_book = np.concatenate(books)
     order = np.argsort(every_book, kind="stable")
     starts = np.append(0, np.cumsum(np.bincount(every_book, minlength=lists.book_count))).astype(np.int64)

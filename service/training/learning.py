@@ -133,6 +133,7 @@ def _factors(
         lists,
         sources,
         cuts=settings.cuts,
+        decay=settings.cut_decay,
         fold_in_exponent=settings.fold_in_exponent,
         longest_history=settings.served_history,
         unobserved=settings.target_unobserved,

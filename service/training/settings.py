@@ -37,7 +37,8 @@ class TrainingSettings:
     iterations: int = 6
     unobserved: float = 0.01  # weight of a book that was not read
     factor_l2: float = 1.5
-    cuts: tuple[float, ...] = (0.2, 0.35, 0.5, 0.7)  # where lists are cut into what was before and after
+    cuts: tuple[float, ...] = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # where lists are cut into before and after
+    cut_decay: float = 0.3  # the s-th book after a cut counts s^-this
     target_unobserved: float = 0.01
     target_l2: float = 1.5
 
@@ -78,7 +79,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in (
             "history_exponent", "backward", "source_exponent", "target_exponent", "shrink", "l1",
-            "popularity_exponent", "recency_exponent", "fold_in_exponent",
+            "popularity_exponent", "cut_decay", "recency_exponent", "fold_in_exponent",
         ):  # fmt: skip
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
