@@ -46,7 +46,9 @@ def session(positions: NDArray[np.int32]) -> History:
     return History(positions, np.ones(len(positions), dtype=np.float32), yes, ~yes)
 
 
-def listing(query: Query, history: History, shelves: Shelves, scratch: Scratch) -> Listing:
+def listing(
+    query: Query, history: History, shelves: Shelves, scratch: Scratch, *, with_reasons: bool = True
+) -> Listing:
     """List books; raise InvalidInput for categories that the catalogue does not have."""
     catalogue, ground = shelves.catalogue, shelves.ground
     wanted = min(query.places + 1, DEEPEST_PLACE - len(query.shown))  # one more tells whether there is more
@@ -73,6 +75,7 @@ def listing(query: Query, history: History, shelves: Shelves, scratch: Scratch) 
             query.any_edition,
             query.any_volume,
         ),
+        with_reasons=with_reasons,
     )
     order: Iterable[int] = range(len(ranking.positions))
     if query.diversity:

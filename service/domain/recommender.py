@@ -21,8 +21,8 @@ from service.domain.ranking import Scratch
 from service.domain.reasons import explained, suggestions
 from service.domain.shelves import Shelves
 
-# Places in a scratch beyond those of the catalogue, so that not every new book costs every thread a new one.
-_SPARE_POSITIONS = 4096
+# Slots in a scratch beyond those of the shop, so that not every new book costs every thread a new one.
+_SPARE_SLOTS = 4096
 # Few look at later pages, and what stands for one grows with what was shown.
 MOST_KEPT_SHOWN = 100
 # Arranging takes up to a second in a large shop, and changes of the catalogue in that time are few.
@@ -185,7 +185,7 @@ class Recommender:
     def ranked(self, query: Query) -> list[int]:
         """Return the ids of the books that `recommend` would answer with: what evaluation judges."""
         history, shelves = self._history_of(query)
-        found = listing(query, history, shelves, self._scratch(shelves))
+        found = listing(query, history, shelves, self._scratch(shelves), with_reasons=False)
         return [int(shelves.catalogue.ids[found.ranking.positions[place]]) for place in found.page]
 
     def _work_out(self, query: Query, stale: bool) -> Answer:
@@ -217,8 +217,9 @@ class Recommender:
 
     def _scratch(self, shelves: Shelves) -> Scratch:
         scratch: Scratch | None = getattr(self._thread, "scratch", None)
-        if scratch is None or scratch.position_count < len(shelves.catalogue):
-            scratch = self._thread.scratch = Scratch.of(len(shelves.catalogue) + _SPARE_POSITIONS)
+        slot_count = len(shelves.ground.position_of)
+        if scratch is None or scratch.slot_count < slot_count:
+            scratch = self._thread.scratch = Scratch.of(slot_count + _SPARE_SLOTS)
         return scratch
 
     def similar(self, book_id: int, categories: Sequence[str], places: int) -> Answer:

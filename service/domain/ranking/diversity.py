@@ -44,28 +44,28 @@ def diversified(ranking: Ranking, diversity: float, scratch: Scratch, ground: Gr
 )
 def _reorder(ground, scratch, positions, scores, diversity, order):
     count = len(positions)
-    # Where each position stands among these; only for those that are marked.
-    place_of, marks = scratch.strongest_source, scratch.marks
+    # Where each slot stands among these; only for those that are chosen.
+    place_of, chosen = scratch.strongest_source, scratch.chosen
     alike = np.zeros((count, count), dtype=np.float32)
     for place in range(count):
-        marks[positions[place]] = 1
-        place_of[positions[place]] = place
+        slot = ground.slot_of[positions[place]]
+        chosen[slot], place_of[slot] = 1, place
     for place in range(count):
-        row = ground.row_of[positions[place]]
-        if row < 0:
+        row = ground.slot_of[positions[place]]
+        if row >= len(ground.indptr) - 1:
             continue
         largest = np.float32(0)
         for cell in range(ground.indptr[row], ground.indptr[row + 1]):
             largest = max(largest, ground.weights[cell])
         for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-            target = ground.position_of[ground.indices[cell]]
-            if target >= 0 and marks[target] == 1 and largest > 0:
+            target = ground.indices[cell]
+            if chosen[target] and largest > 0:
                 other = place_of[target]
                 likeness = ground.weights[cell] / largest
                 alike[place, other] = max(alike[place, other], likeness)
                 alike[other, place] = max(alike[other, place], likeness)
     for place in range(count):
-        marks[positions[place]] = 0
+        chosen[ground.slot_of[positions[place]]] = 0
 
     lowest = min(np.float32(0), scores.min()) if count else np.float32(0)
     span = scores.max() - lowest if count else np.float32(1)

@@ -14,13 +14,14 @@ from service.domain.model import ItemModel, RankingSettings
 class Ground(NamedTuple):
     """A model as a catalogue sees it; all arrays read-only, which is what the kernel was compiled for.
 
-    Rows are those of the model, b of them; positions those of the catalogue, n of them.
+    Positions are those of the catalogue, n of them. Slots are where scores are summed: first the rows of the
+    model, b of them, by which it numbers neighbours, then one for each book that it does not know.
     """
 
     ids: NDArray[np.int64]  # [n]
     category_bits: NDArray[np.uint64]  # [n, words]
-    row_of: NDArray[np.int32]  # [n], -1 for books that the model does not know
-    position_of: NDArray[np.int32]  # [b], -1 for books that are gone
+    slot_of: NDArray[np.int32]  # [n]
+    position_of: NDArray[np.int32]  # [slots], -1 for books that are gone
     indptr: NDArray[np.int64]  # [b + 1]
     indices: NDArray[np.int32]  # rows
     weights: NDArray[np.float32]
@@ -56,7 +57,7 @@ class Ground(NamedTuple):
         arrays = (
             catalogue.ids,
             catalogue.category_bits,
-            *rows,
+            *_slots(rows),
             *_learned(model),
             (steps**-settings.recency_exponent).astype(np.float32),
             (steps**settings.fold_in_exponent).astype(np.float32),
@@ -99,6 +100,13 @@ class Rows(NamedTuple):
         position_of = self.position_of.copy()
         position_of[rows[learned]] = known + learned
         return Rows(row_of, position_of)
+
+
+def _slots(rows: Rows) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    slot_of = rows.row_of.copy()
+    unknown = np.flatnonzero(slot_of < 0)
+    slot_of[unknown] = len(rows.position_of) + np.arange(len(unknown))
+    return slot_of, np.append(rows.position_of, unknown.astype(np.int32))
 
 
 def _learned(model: ItemModel | None) -> tuple[NDArray, ...]:

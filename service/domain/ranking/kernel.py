@@ -36,7 +36,15 @@ def _column(name: str, annotation: Any) -> types.Array:
 
 GROUND = types.NamedTuple([_column(*field) for field in Ground.__annotations__.items()], Ground)
 SCRATCH = types.NamedTuple(
-    [types.float32[::1], types.float32[::1], types.int32[::1], types.uint8[::1], types.int32[::1]], Scratch
+    [
+        types.float32[::1],
+        types.int32[::1],
+        types.uint8[::1],
+        types.float32[::1],
+        types.int32[::1],
+        types.uint8[::1],
+    ],
+    Scratch,
 )
 
 
@@ -65,21 +73,6 @@ def _sift_down(heap, start, size, scores, ids):
             return
         heap[parent], heap[child] = heap[child], heap[parent]
         parent = child
-
-
-@njit(
-    types.void(types.int32[::1], types.int64, readonly(types.float32), readonly(types.int64)),
-    nogil=True,
-    cache=True,
-)
-def _sort(heap, size, scores, ids):
-    """Sort positions in any order, best first."""
-    for start in range(size // 2 - 1, -1, -1):
-        _sift_down(heap, start, size, scores, ids)
-    # By moving the worst to the end, again and again.
-    for end in range(size - 1, 0, -1):
-        heap[0], heap[end] = heap[end], heap[0]
-        _sift_down(heap, 0, end, scores, ids)
 
 
 @njit(
@@ -143,34 +136,32 @@ def _unmark_editions(position, ground, marks):
     cache=True,
 )
 def _sum(ground, scratch, history, preferences, liked):
-    """Sum the neighbours of the books liked; returns how many positions were touched."""
+    """Sum the neighbours of the books liked; returns how many slots were touched."""
     scores, touched = scratch.scores, scratch.touched
+    row_count = len(ground.indptr) - 1
     count = 0
     for step in range(len(liked)):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
-        row = ground.row_of[source]
-        if row >= 0:
+        row = ground.slot_of[source]
+        if row < row_count:
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
                 # Unsigned: numba then leaves out what it does for negative indices.
-                target = ground.position_of[np.uint32(ground.indices[cell])]
+                slot = np.uint32(ground.indices[cell])
                 gain = preference * ground.weights[cell]
-                if target < 0 or gain <= 0:
-                    continue
-                slot = np.uint32(target)
                 before = scores[slot]
                 # Without a branch, which the processor would mispredict for every fifth cell.
-                touched[count] = target
-                count += before == 0
+                touched[count] = slot
+                count += (before == 0) & (gain > 0)
                 scores[slot] = before + gain
         if len(ground.content_starts) > 1:
             for cell in range(ground.content_starts[source], ground.content_starts[source + 1]):
-                slot = np.uint32(ground.content_targets[cell])
+                slot = np.uint32(ground.slot_of[ground.content_targets[cell]])
                 gain = preference * ground.content_weights[cell]
-                if gain > 0:
-                    touched[count] = slot
-                    count += scores[slot] == 0
-                    scores[slot] += gain
+                before = scores[slot]
+                touched[count] = slot
+                count += (before == 0) & (gain > 0)
+                scores[slot] = before + gain
 
     # What speaks against takes away from what was found. Nothing is found by dislike alone.
     step, disliked = 0, 0
@@ -182,12 +173,12 @@ def _sum(ground, scratch, history, preferences, liked):
         elif preferences[place] < 0:
             disliked += 1
             loss = preferences[place] * ground.recency[min(step, len(ground.recency) - 1)]
-            row = ground.row_of[history[place]]
-            if row >= 0:
+            row = ground.slot_of[history[place]]
+            if row < row_count:
                 for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-                    target = ground.position_of[np.uint32(ground.indices[cell])]
-                    if target >= 0 and scores[target] != 0:
-                        scores[target] += loss * ground.weights[cell]
+                    slot = np.uint32(ground.indices[cell])
+                    if scores[slot] != 0:
+                        scores[slot] += loss * ground.weights[cell]
     return count
 
 
@@ -200,48 +191,58 @@ def _sum(ground, scratch, history, preferences, liked):
         types.boolean,
         types.boolean,
         types.int32[::1],
+        types.int32[::1],
+        types.float32[::1],
+        types.int64[::1],
     ),
     nogil=True,
     cache=True,
 )
-def _select(ground, scratch, touched_count, clauses, one_edition, in_order, best):
-    """Put the best of the positions touched into `best`, sorted; returns how many."""
-    scores, marks, ids, places = scratch.scores, scratch.marks, ground.ids, len(best)
+def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap, positions, scores, ids):
+    """Put the best of the slots touched into the arrays, as a heap of places in them; returns how many."""
+    marks, most = scratch.marks, len(heap)
     kept = 0
+    worst = np.float32(0)
     for index in range(touched_count):
-        target = scratch.touched[index]
-        score = scores[target]
-        if score <= 0 or marks[target] & _HIDDEN:
+        slot = np.uint32(scratch.touched[index])
+        score = scratch.scores[slot]
+        if score <= 0 or score < worst:
             continue
-        if kept == places and not _better(score, ids[target], scores[best[0]], ids[best[0]]):
+        position = ground.position_of[slot]
+        if position < 0 or marks[position] & _HIDDEN:
             continue
-        if not _is_within(target, ground.category_bits, clauses):
+        book_id = ground.ids[position]
+        if kept == most and not _better(score, book_id, scores[heap[0]], ids[heap[0]]):
             continue
-        if in_order and _is_too_early(target, ground, marks):
+        if not _is_within(position, ground.category_bits, clauses):
             continue
-        work = ground.work_of[target] if one_edition else -1
+        if in_order and _is_too_early(position, ground, marks):
+            continue
+        work = ground.work_of[position] if one_edition else -1
         if work >= 0:
             second = False
             for member in range(ground.work_starts[work], ground.work_starts[work + 1]):
                 other = ground.work_members[member]
                 second |= (
-                    _better(scores[other], ids[other], score, ids[target])
+                    _better(scratch.scores[ground.slot_of[other]], ground.ids[other], score, book_id)
                     and not marks[other] & _HIDDEN
                     and _is_within(other, ground.category_bits, clauses)
                     and not (in_order and _is_too_early(other, ground, marks))
                 )
             if second:
                 continue
-        if kept < places:
-            best[kept] = target
+        place = kept if kept < most else heap[0]
+        positions[place], scores[place], ids[place] = position, score, book_id
+        if kept < most:
+            heap[kept] = kept
             kept += 1
-            if kept == places:
-                for start in range(places // 2 - 1, -1, -1):
-                    _sift_down(best, start, places, scores, ids)
+            if kept < most:
+                continue
+            for start in range(most // 2 - 1, -1, -1):
+                _sift_down(heap, start, most, scores, ids)
         else:
-            best[0] = target
-            _sift_down(best, 0, places, scores, ids)
-    _sort(best, kept, scores, ids)
+            _sift_down(heap, 0, most, scores, ids)
+        worst = scores[heap[0]]
     return kept
 
 
@@ -254,6 +255,34 @@ def _dot(one, other):
 
 
 @njit(
+    types.void(
+        readonly(types.float32, 2), readonly(types.int64), readonly(types.float32), types.float32[::1]
+    ),
+    fastmath=True,
+    nogil=True,
+    cache=True,
+)
+def _dots(rows, numbers, vector, out):
+    """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
+    count, dimensions = len(numbers), len(vector)
+    place = 0
+    while place + 4 <= count and numbers[place : place + 4].min() >= 0:
+        one, two = rows[numbers[place]], rows[numbers[place + 1]]
+        three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for index in range(dimensions):
+            value = vector[index]
+            a += one[index] * value
+            b += two[index] * value
+            c += three[index] * value
+            d += four[index] * value
+        out[place], out[place + 1], out[place + 2], out[place + 3] = a, b, c, d
+        place += 4
+    for rest in range(place, count):
+        out[rest] = _dot(rows[numbers[rest]], vector) if numbers[rest] >= 0 else np.float32(0)
+
+
+@njit(
     types.float32[::1](GROUND, readonly(types.int32), readonly(types.float32), readonly(types.int32)),
     nogil=True,
     cache=True,
@@ -261,20 +290,19 @@ def _dot(one, other):
 def _folded_in(ground, history, preferences, liked):
     """Return the reader's factors: x = Eᵀ a with a = (E Eᵀ + diag((1 + p)^g / r))⁻¹ 1, by Cholesky."""
     dimensions = ground.source_factors.shape[1]
+    row_count = len(ground.indptr) - 1
     factors = np.empty((len(liked), dimensions), dtype=np.float32)
     lower = np.empty((len(liked), len(liked)), dtype=np.float32)
     solved = np.empty(len(liked), dtype=np.float32)
+    numbers = np.arange(len(liked))
     count = 0
     for step in range(len(liked)):
-        row = ground.row_of[history[liked[step]]]
-        if row < 0:
+        row = ground.slot_of[history[liked[step]]]
+        if row >= row_count:
             continue
         factors[count] = ground.source_factors[row]
-        for other in range(count):
-            lower[count, other] = _dot(factors[count], factors[other])
-        lower[count, count] = (
-            _dot(factors[count], factors[count]) + ground.resistance[step] / preferences[liked[step]]
-        )
+        _dots(factors, numbers[: count + 1], factors[count], lower[count, : count + 1])
+        lower[count, count] += ground.resistance[step] / preferences[liked[step]]
         count += 1
     # Row by row, so that each step is a dot product of what lies together; the first triangle at once.
     for row in range(count):
@@ -289,7 +317,8 @@ def _folded_in(ground, history, preferences, liked):
         solved[row] /= lower[row, row]
         for column in range(row):
             solved[column] -= lower[row, column] * solved[row]
-        reader += solved[row] * factors[row]
+        for index in range(dimensions):
+            reader[index] += solved[row] * factors[row, index]
     return reader
 
 
@@ -315,37 +344,61 @@ def _mean_of_highest(values):
         GROUND,
         readonly(types.float32),
         types.float32,
+        readonly(types.int32),
         types.int64,
-        types.int32[::1],
-        readonly(types.float32),
+        readonly(types.int32),
         types.float32[::1],
     ),
     nogil=True,
     cache=True,
 )
-def _blend(ground, reader, weight, rerank_count, best, sparse, final):
-    """Rank the first candidates anew by neighbours and factors; those behind them keep their order."""
-    count = min(rerank_count, len(best))
+def _blend(ground, reader, weight, order, rerank_count, positions, scores):
+    """Score the first candidates anew by neighbours and factors; those behind them keep their order."""
+    count = min(rerank_count, len(order))
+    row_count = len(ground.indptr) - 1
+    rows = np.empty(count, dtype=np.int64)
+    sparse = np.empty(count, dtype=np.float32)
     by_factors = np.empty(count, dtype=np.float32)
     for place in range(count):
-        row = ground.row_of[best[place]]
-        by_factors[place] = _dot(ground.target_factors[row], reader) if row >= 0 else np.float32(0)
-    sparse_mean, factors_mean = _mean_of_highest(sparse[:count]), _mean_of_highest(by_factors)
-    ids = np.empty(count, dtype=np.int64)
-    order = np.empty(count, dtype=np.int32)
-    scores = np.empty(count, dtype=np.float32)
+        slot = ground.slot_of[positions[order[place]]]
+        rows[place] = slot if slot < row_count else -1
+        sparse[place] = scores[order[place]]
+    _dots(ground.target_factors, rows, reader, by_factors)
+    sparse_mean, factors_mean = _mean_of_highest(sparse), _mean_of_highest(by_factors)
+    lowest = np.float32(np.inf)
     for place in range(count):
-        scores[place] = (1 - weight) * sparse[place] / sparse_mean
+        score = (1 - weight) * sparse[place] / sparse_mean
         if factors_mean > 0:
-            scores[place] += weight * by_factors[place] / factors_mean
-        ids[place], order[place] = ground.ids[best[place]], place
-    _sort(order, count, scores, ids)
-    positions = best[:count].copy()
-    for place in range(count):
-        best[place], final[place] = positions[order[place]], scores[order[place]]
-    for place in range(count, len(best)):
+            score += weight * by_factors[place] / factors_mean
+        scores[order[place]] = score
+        lowest = min(lowest, score)
+    for place in range(count, len(order)):
         # What the list is sorted by never rises.
-        final[place] = min((1 - weight) * sparse[place] / sparse_mean, final[place - 1])
+        lowest = min((1 - weight) * scores[order[place]] / sparse_mean, lowest)
+        scores[order[place]] = lowest
+
+
+@njit(
+    types.int64(types.int32[::1], types.int64, readonly(types.float32), readonly(types.int64)),
+    nogil=True,
+    cache=True,
+)
+def _sort_best(order, most, scores, ids):
+    """Sort the best so many to the front; returns how many they are."""
+    kept = min(most, len(order))
+    for start in range(kept // 2 - 1, -1, -1):
+        _sift_down(order, start, kept, scores, ids)
+    if kept:
+        for place in range(kept, len(order)):
+            mine, worst = order[place], order[0]
+            if _better(scores[mine], ids[mine], scores[worst], ids[worst]):
+                order[0], order[place] = mine, worst
+                _sift_down(order, 0, kept, scores, ids)
+    # By moving the worst to the end, again and again.
+    for end in range(kept - 1, 0, -1):
+        order[0], order[end] = order[end], order[0]
+        _sift_down(order, 0, end, scores, ids)
+    return kept
 
 
 @njit(
@@ -354,29 +407,25 @@ def _blend(ground, reader, weight, rerank_count, best, sparse, final):
     cache=True,
 )
 def _find_strongest(ground, scratch, history, preferences, liked):
-    """Find which book of the history added most, for the chosen alone: nothing is above infinity."""
-    strongest, strongest_source = scratch.strongest, scratch.strongest_source
+    """Find which book of the history added most to each of the chosen."""
+    chosen, strongest, sources = scratch.chosen, scratch.strongest, scratch.strongest_source
+    row_count = len(ground.indptr) - 1
     for step in range(len(liked)):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
-        row = ground.row_of[source]
-        if row >= 0:
+        row = ground.slot_of[source]
+        if row < row_count:
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-                target = ground.position_of[np.uint32(ground.indices[cell])]
-                if target < 0:
-                    continue
-                slot = np.uint32(target)
-                gain = preference * ground.weights[cell]
-                if gain > strongest[slot]:
-                    strongest[slot] = gain
-                    strongest_source[slot] = source
+                slot = np.uint32(ground.indices[cell])
+                if chosen[slot] and preference * ground.weights[cell] > strongest[slot]:
+                    strongest[slot] = preference * ground.weights[cell]
+                    sources[slot] = source
         if len(ground.content_starts) > 1:
             for cell in range(ground.content_starts[source], ground.content_starts[source + 1]):
-                slot = np.uint32(ground.content_targets[cell])
-                gain = preference * ground.content_weights[cell]
-                if gain > strongest[slot]:
-                    strongest[slot] = gain
-                    strongest_source[slot] = source
+                slot = np.uint32(ground.slot_of[ground.content_targets[cell]])
+                if chosen[slot] and preference * ground.content_weights[cell] > strongest[slot]:
+                    strongest[slot] = preference * ground.content_weights[cell]
+                    sources[slot] = source
 
 
 @njit(
@@ -393,6 +442,7 @@ def _find_strongest(ground, scratch, history, preferences, liked):
         types.boolean,  # include_read
         types.boolean,  # one_edition
         types.boolean,  # in_order
+        types.boolean,  # with_reasons
         types.int64,  # rerank_count
         types.float32,  # rerank_weight
         types.int32[::1],  # out_positions
@@ -416,6 +466,7 @@ def rank_arrays(
     include_read,
     one_edition,
     in_order,
+    with_reasons,
     rerank_count,
     rerank_weight,
     out_positions,
@@ -446,30 +497,40 @@ def rank_arrays(
 
     touched_count = _sum(ground, scratch, history, preferences, liked)
     reranks = rerank_weight > 0 and ground.source_factors.shape[1] > 0
-    best = np.empty(min(max(places, rerank_count) if reranks else places, touched_count), dtype=np.int32)
-    best = best[: _select(ground, scratch, touched_count, clauses, one_edition, in_order, best)]
-    final = np.empty(len(best), dtype=np.float32)
-    for place in range(len(best)):
-        final[place] = scratch.scores[best[place]]
-    if reranks and len(best):
+    most = min(max(places, rerank_count) if reranks else places, touched_count)
+    order, positions = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    scores, ids = np.empty(most, dtype=np.float32), np.empty(most, dtype=np.int64)
+    found = _select(
+        ground, scratch, touched_count, clauses, one_edition, in_order, order, positions, scores, ids
+    )
+    order = order[:found]
+    if reranks and found:
+        if found > rerank_count:
+            _sort_best(order, found, scores, ids)
         reader = _folded_in(ground, history, preferences, liked)
-        _blend(ground, reader, rerank_weight, rerank_count, best, final.copy(), final)
+        _blend(ground, reader, rerank_weight, order, rerank_count, positions, scores)
+    # What was not ranked anew stands behind, in order.
+    _sort_best(order[:rerank_count] if reranks else order, places, scores, ids)
+    kept = min(found, places)
 
-    kept = min(len(best), places)
     for place in range(kept):
-        out_positions[place], out_scores[place] = best[place], final[place]
-        scratch.strongest[best[place]] = 0
+        position = positions[order[place]]
+        out_positions[place], out_scores[place] = position, scores[order[place]]
         if one_edition:
-            _mark_editions(best[place], _CHOSEN, ground, marks)
+            _mark_editions(position, _CHOSEN, ground, marks)
         else:
-            marks[best[place]] |= _CHOSEN
-    if kept:
+            marks[position] |= _CHOSEN
+    if with_reasons and kept:
+        for place in range(kept):
+            slot = ground.slot_of[out_positions[place]]
+            scratch.chosen[slot], scratch.strongest[slot] = 1, 0
         _find_strongest(ground, scratch, history, preferences, liked)
-    for place in range(kept):
-        target = out_positions[place]
-        out_sources[place] = scratch.strongest_source[target]
-        # Above all of it where dislikes took away more than the others gave.
-        out_shares[place] = min(scratch.strongest[target] / scratch.scores[target], np.float32(1))
+        for place in range(kept):
+            slot = ground.slot_of[out_positions[place]]
+            scratch.chosen[slot] = 0
+            out_sources[place] = scratch.strongest_source[slot]
+            # Above all of it where dislikes took away more than the others gave.
+            out_shares[place] = min(scratch.strongest[slot] / scratch.scores[slot], np.float32(1))
 
     # Fill what is left with popular books.
     filled = kept
@@ -491,8 +552,6 @@ def rank_arrays(
         scratch.scores[scratch.touched[index]] = 0
     for place in range(filled):
         _unmark_editions(out_positions[place], ground, marks)
-    for place in range(kept):
-        scratch.strongest[out_positions[place]] = np.inf
     for place in range(len(history)):
         _unmark_editions(history[place], ground, marks)
     for position in excluded:

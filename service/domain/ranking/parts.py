@@ -38,21 +38,22 @@ def parts(
     cache=True,
 )
 def _add_up(ground, scratch, sources, preferences, chosen, gains):
-    place_of, marks = scratch.strongest_source, scratch.marks
+    place_of, marks = scratch.strongest_source, scratch.chosen
+    row_count = len(ground.indptr) - 1
     for place in range(len(chosen)):
-        marks[chosen[place]] = 1
-        place_of[chosen[place]] = place
+        slot = ground.slot_of[chosen[place]]
+        marks[slot], place_of[slot] = 1, place
     for step in range(len(sources)):
-        row = ground.row_of[sources[step]]
-        if row >= 0:
+        row = ground.slot_of[sources[step]]
+        if row < row_count:
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-                target = ground.position_of[ground.indices[cell]]
-                if target >= 0 and marks[target] == 1:
-                    gains[step, place_of[target]] += preferences[step] * ground.weights[cell]
+                slot = ground.indices[cell]
+                if marks[slot]:
+                    gains[step, place_of[slot]] += preferences[step] * ground.weights[cell]
         if len(ground.content_starts) > 1:
             for cell in range(ground.content_starts[sources[step]], ground.content_starts[sources[step] + 1]):
-                target = ground.content_targets[cell]
-                if marks[target] == 1:
-                    gains[step, place_of[target]] += preferences[step] * ground.content_weights[cell]
+                slot = ground.slot_of[ground.content_targets[cell]]
+                if marks[slot]:
+                    gains[step, place_of[slot]] += preferences[step] * ground.content_weights[cell]
     for place in range(len(chosen)):
-        marks[chosen[place]] = 0
+        marks[ground.slot_of[chosen[place]]] = 0

@@ -37,9 +37,18 @@ class Ranking:
 
 
 def rank(
-    scratch: Scratch, ground: Ground, settings: RankingSettings, history: History, wishes: Wishes
+    scratch: Scratch,
+    ground: Ground,
+    settings: RankingSettings,
+    history: History,
+    wishes: Wishes,
+    *,
+    with_reasons: bool = True,
 ) -> Ranking:
-    """Rank for a history; whatever it says was read or is not wanted is left out as `wishes` have it."""
+    """Rank for a history; whatever it says was read or is not wanted is left out as `wishes` have it.
+
+    Without reasons, sources and shares are 0.
+    """
     places = wishes.places
     positions = np.empty(places, dtype=np.int32)
     scores = np.zeros(places, dtype=np.float32)
@@ -58,6 +67,7 @@ def rank(
         wishes.include_read,
         not wishes.any_edition,
         not wishes.any_volume,
+        with_reasons,
         settings.rerank_count,
         settings.rerank_weight,
         positions,
