@@ -152,11 +152,15 @@ def recommend(
     """
     named = [_book(book_id) for book_id in model.book_ids.tolist()] if books is None else books
     live = Recommender.of(named, log, model)
-    seen: dict[int, list[int]] = {}
-    for reader_id, book_id in zip(
-        *(column[~IS_READ_TYPE[log.types]].tolist() for column in (log.reader_ids, log.book_ids)), strict=True
-    ):
-        seen.setdefault(reader_id, []).append(book_id)
+    # What was read is hidden by serving itself.
+    cells = fold(log, model.book_ids)
+    others = np.isin(cells.reader_ids, log.reader_ids[~IS_READ_TYPE[log.types]])
+    starts = np.append(0, np.cumsum(cells.counts()))
+    seen = {
+        reader_id: model.book_ids[cells.books[starts[place] : starts[place + 1]]].tolist()
+        for place, reader_id in enumerate(cells.reader_ids.tolist())
+        if others[place]
+    }
     found = np.full((len(reader_ids), places), -1, dtype=np.int32)
     for row, reader_id in enumerate(reader_ids.tolist()):
         if progress and row % _READERS_BETWEEN_REPORTS == 0:

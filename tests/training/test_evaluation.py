@@ -18,7 +18,7 @@ def ranking_by_loops(model: ItemModel, log: InteractionLog, reader_id: int) -> l
     """Rank for one reader by the formulae of RankingSettings, then by popularity."""
     how = model.ranking
     ids = model.book_ids.tolist()
-    history = {book: liked for book, liked in history_by_loops(log, reader_id).items() if book in ids}
+    history = history_by_loops(log.take(np.isin(log.book_ids, ids)), reader_id)
     known = [(ids.index(book), liked) for book, liked in history.items()]
     liked = [each for each in known if each[1] > 0][::-1][: how.longest_history]
     dense = np.zeros((len(ids), len(ids)))
@@ -28,9 +28,17 @@ def ranking_by_loops(model: ItemModel, log: InteractionLog, reader_id: int) -> l
     scores = np.zeros(len(ids))
     for steps, (row, preference) in enumerate(liked):
         scores += (1 + steps) ** -how.recency_exponent * preference * dense[row]
-    for row, preference in known:
+    # Dislikes fade as what was liked at their time does.
+    steps, touched = 0, scores > 0
+    disliked = []
+    for row, preference in known[::-1]:
+        steps += preference > 0
         if preference < 0:
-            scores += np.where(scores > 0, preference * dense[row], 0)
+            disliked.append(
+                (row, preference * (1 + min(steps, how.longest_history - 1)) ** -how.recency_exponent)
+            )
+    for row, loss in disliked[: how.longest_history]:
+        scores += np.where(touched, loss * dense[row], 0)
     found = [row for row in range(len(ids)) if scores[row] > 0 and ids[row] not in history]
     found = sorted(found, key=lambda row: (-scores[row], row))
     best, rest = found[: how.rerank_count], found[how.rerank_count :]
