@@ -61,8 +61,8 @@ def train(order: str, publish: bool, seed: int) -> None:
     if "recall@20" in figures:
         held = "latest" if how.ordered else "random"
         click.echo(
-            f"on a {held} fifth held out: Recall@20 {figures['recall@20']:.3f}, "
-            f"NDCG@20 {figures['ndcg@20']:.3f}; popularity {figures['popularity_recall@20']:.3f}, "
+            f"on the {held} fifth, held out: Recall@20 {figures['recall@20']:.3f}, popularity "
+            f"{figures['popularity_recall@20']:.3f}; NDCG@20 {figures['ndcg@20']:.3f}, popularity "
             f"{figures['popularity_ndcg@20']:.3f}"
         )
     _tell_pruned(pruned)

@@ -10,12 +10,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from service.training.co_reading import starts_of
 from service.training.dense_algebra import dot, solve
 from service.training.factors import solve_rows
 from service.training.lists import Lists
 from service.training.threads import even_spans, over_spans
 
 _SPANS = 64
+# At 256 factors half a gigabyte; of more lists than this and the cuts allow, each cut takes a random choice.
+MOST_FOLDS = 500_000
 
 
 def solve_targets(
@@ -24,6 +27,7 @@ def solve_targets(
     *,
     cuts: tuple[float, ...],
     decay: float,
+    seed: int,
     fold_in_exponent: float,
     longest_history: int,
     unobserved: float,
@@ -39,27 +43,35 @@ def solve_targets(
     """
     lengths = lists.lengths()
     # A list of one book has nothing behind any cut.
-    places = [np.clip(np.rint(lengths * cut).astype(np.int64), 1, np.maximum(lengths - 1, 1)) for cut in cuts]
-    heads = np.concatenate(places)
+    parted = np.flatnonzero(lengths > 1)
+    within = np.arange(len(lists.books)) - lists.starts[lists.readers]
+    random = np.random.default_rng(seed)
+    starts, heads, rows, books, confidences = [], [], [], [], []
+    row_count = 0
+    for cut in cuts:
+        chosen = np.sort(random.permutation(parted)[: MOST_FOLDS // len(cuts)])
+        places = np.zeros(lists.reader_count, dtype=np.int64)  # 0: not chosen
+        places[chosen] = np.clip(np.rint(lengths[chosen] * cut).astype(np.int64), 1, lengths[chosen] - 1)
+        row_of = np.cumsum(places > 0) - 1 + row_count
+        place = places[lists.readers]
+        behind = np.flatnonzero((place > 0) & (within >= place))
+        steps = 1.0 + within[behind] - place[behind]
+        starts.append(lists.starts[chosen])
+        heads.append(places[chosen])
+        rows.append(row_of[lists.readers[behind]])
+        books.append(lists.books[behind])
+        confidences.append((lists.strengths[behind] * steps**-decay).astype(np.float32))
+        row_count += len(chosen)
     folds = fold_in(
-        np.tile(lists.starts[:-1], len(cuts)), heads, lists, sources,
+        np.concatenate(starts), np.concatenate(heads), lists, sources,
         fold_in_exponent=fold_in_exponent, longest_history=longest_history, thread_count=thread_count,
     )  # fmt: skip
-    within = np.arange(len(lists.books)) - lists.starts[lists.readers]
-    rows, books, strengths = [], [], []
-    for number, place in enumerate(places):
-        behind = within >= place[lists.readers]
-        rows.append(lists.readers[behind].astype(np.int64) + number * lists.reader_count)
-        books.append(lists.books[behind])
-        steps = 1.0 + within[behind] - place[lists.readers[behind]]
-        strengths.append((lists.strengths[behind] * steps**-decay).astype(np.float32))
     every_book = np.concatenate(books)
     order = np.argsort(every_book, kind="stable")
-    starts = np.append(0, np.cumsum(np.bincount(every_book, minlength=lists.book_count))).astype(np.int64)
     targets, _ = solve_rows(
-        starts,
+        starts_of(np.bincount(every_book, minlength=lists.book_count)),
         np.concatenate(rows)[order].astype(np.int32),
-        np.concatenate(strengths)[order],
+        np.concatenate(confidences)[order],
         folds,
         unobserved=unobserved,
         l2=l2,

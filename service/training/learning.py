@@ -134,6 +134,7 @@ def _factors(
         sources,
         cuts=settings.cuts,
         decay=settings.cut_decay,
+        seed=settings.seed,
         fold_in_exponent=settings.fold_in_exponent,
         longest_history=settings.served_history,
         unobserved=settings.target_unobserved,

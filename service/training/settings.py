@@ -40,7 +40,7 @@ class TrainingSettings:
     cuts: tuple[float, ...] = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # where lists are cut into before and after
     cut_decay: float = 0.3  # the s-th book after a cut counts s^-this
     target_unobserved: float = 0.01
-    target_l2: float = 1.5
+    target_l2: float = 3.0
 
     # Ranking.
     popularity_exponent: float = 0.15  # scores of a book read by d are divided by d^this

@@ -27,7 +27,7 @@ def test_the_first_training_tells_what_it_learned_and_that_it_beats_popularity(p
 
 def test_models_are_trained_listed_promoted_rolled_back_and_pruned(shop):
     first = listed(shop)[0]["version"]
-    result = command(shop, "train", "--no-promote")
+    result = command(shop, "train", "--no-publish")
     assert result.returncode == 0, result.stderr
     assert "not in use; `recommendations models promote` puts it there" in result.stdout
     second = next(each["version"] for each in listed(shop) if each["version"] != first)
@@ -116,7 +116,7 @@ def test_models_in_a_bucket_are_trained_listed_promoted_rolled_back_and_pruned(s
     assert json.loads(here("models", "show").stdout)["version"] == second
     assert here("models", "rollback").stdout == f"model {first} is in use now\n"
     assert here("models", "promote", second).stdout == f"model {second} is in use now\n"
-    third = re.match(r"model (\S+):", here("train", "--no-promote").stdout)[1]
+    third = re.match(r"model (\S+):", here("train", "--no-publish").stdout)[1]
     assert here("models", "prune", "--keep", "1").stdout == ""  # the newest, the one in use, the one before
     here("models", "promote", third)
     kept = {"RECOMMENDATIONS_MODELS_KEPT": "1"}

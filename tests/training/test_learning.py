@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.interactions import InteractionLog, InteractionType
 from service.models.verification import broken_rule
-from service.training import TrainingError, TrainingSettings, train
+from service.training import TrainingError, TrainingSettings, directed_factors, train
 from service.training.cells import fold
 from service.training.co_reading import count_together, reader_weights
 from service.training.directed_factors import solve_targets
@@ -118,12 +118,12 @@ def test_targets_are_solved_against_what_came_before_them() -> None:
     )
     cuts, decay = (0.3, 0.6), 0.3
     targets = solve_targets(
-        lists, sources, cuts=cuts, decay=decay, fold_in_exponent=1.0, longest_history=6,
+        lists, sources, cuts=cuts, decay=decay, seed=0, fold_in_exponent=1.0, longest_history=6,
         unobserved=0.02, l2=1.0, thread_count=1,
     )  # fmt: skip
     folds, wanted = [], []
     for cut in cuts:
-        for reader in range(lists.reader_count):
+        for reader in np.flatnonzero(lists.lengths() > 1):
             mine = np.arange(lists.starts[reader], lists.starts[reader + 1])
             place = min(max(round(len(mine) * cut), 1), max(len(mine) - 1, 1))
             head = mine[:place][-6:]
@@ -143,6 +143,21 @@ def test_targets_are_solved_against_what_came_before_them() -> None:
         matrix = 0.02 * folds.T @ folds + np.eye(8) + folds[rows].T @ (confidence[:, None] * folds[rows])
         expected = np.linalg.solve(matrix, folds[rows].T @ confidence) if rows else np.zeros(8)
         assert targets[book] == pytest.approx(expected, abs=1e-3)
+
+
+def test_of_many_lists_each_cut_takes_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directed_factors, "MOST_FOLDS", 20)
+    asked: list[int] = []
+    whole = directed_factors.fold_in
+
+    def counted(starts: np.ndarray, *arguments: object, **options: object) -> np.ndarray:
+        asked.append(len(starts))
+        return whole(starts, *arguments, **options)
+
+    monkeypatch.setattr(directed_factors, "fold_in", counted)
+    log, book_ids = random_log()
+    train(log, book_ids, settings=replace(SMALL, cuts=(0.3, 0.6)))
+    assert asked == [20]
 
 
 @pytest.mark.parametrize("settings", [TrainingSettings(), TrainingSettings.without_order()])
