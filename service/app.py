@@ -41,6 +41,7 @@ from interceptors.metrics import Metrics
 from interceptors.tracing import Tracing
 from service.channel import server_options
 from service.domain.errors import Unavailable
+from service.domain.interactions import InteractionWeights
 from service.exposures import Exposures
 from service.failure import Failure
 from service.following import DATABASE, Follower
@@ -166,7 +167,18 @@ class App:
                 )
                 self._reached(lambda: journal.adopt(database.record))
         mirror = stack.enter_context(
-            MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
+            MirrorKeeper(
+                database,
+                settings.mirror_directory,
+                settings.mirror_hours,
+                settings.kept_answers,
+                InteractionWeights(
+                    settings.view_weight,
+                    settings.wishlist_weight,
+                    settings.purchase_weight,
+                    settings.preference_half_life_days,
+                ),
+            )
         )
         with _blaming("mirror_directory"):
             shop = self._reached(mirror.open)

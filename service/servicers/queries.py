@@ -67,7 +67,7 @@ def spans_from_message(request: pb.PopularBooksRequest, now: int, check: Check) 
     if half_life is not None:
         check.refuse("half_life", f"{half_life / 1e6:.15g}s", "and trending exclude each other")
     if window is None or since is None:
-        check.refuse("trending", "true", "needs a window")
+        check.refuse("trending", True, "needs a window")
         return Span(), None
     return Span(since), Span(since - window, since)
 

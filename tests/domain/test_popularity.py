@@ -118,3 +118,29 @@ def test_the_most_popular_are_the_first_of_all(weights, places, random):
     among = np.flatnonzero(np.arange(len(weights)) % 3).astype(np.int32)
     expected = [position for position in popular_order(counts, ids).tolist() if position in among][:places]
     assert most_popular(counts, ids, among, places).tolist() == expected
+
+
+DAY = 24 * 60 * MINUTE
+
+
+def test_what_is_a_half_life_old_counts_half_wherever_it_is_kept():
+    events = did(1, 0, at=10 * DAY), did(2, 1, at=9 * DAY), did(3, 2, VIEW, at=8 * DAY), did(4, 3)
+    expected = [1, 0.5, pytest.approx(0.05, rel=1e-6), pytest.approx(0, abs=1e-3)]
+    span = Span(half_life=DAY, now=10 * DAY)
+    stored, learned = popularity_of(*events), popularity_of()
+    log = log_of(*events)
+    learned.learn(log, positions_in(log))
+    for live in (stored, learned):
+        assert live.counts(4, span).tolist() == expected
+        assert live.counts(4, span._replace(since=9 * DAY)).tolist() == [1, 0.5, 0, 0]
+    assert stored.counts(4).tolist() == [1, 1, pytest.approx(0.2), 1]
+
+
+def test_what_is_ahead_of_the_clock_counts_no_more_than_what_is_now():
+    assert popularity_of(did(1, 1, at=DAY + MINUTE)).counts(4, Span(half_life=DAY, now=DAY))[1] == 1
+
+
+def test_a_span_ends_before_the_minute_it_names():
+    live = popularity_of(did(1, 1, at=DAY), did(2, 1, at=2 * DAY), did(3, 1, at=3 * DAY))
+    assert live.counts(4, Span(DAY, 3 * DAY))[1] == 2
+    assert live.counts(4, Span(DAY + MINUTE, 3 * DAY + MINUTE))[1] == 2

@@ -232,6 +232,19 @@ def test_popular_books_count_within_the_window():
     assert live.popular("", 9, Span(51 * MINUTE)) == []
 
 
+def test_what_rises_goes_before_what_is_large():
+    # 2 is read as much as ever, 4 more than before, 5 less, 6 for the first time.
+    before = [did(n, 2, at=MINUTE) for n in range(9)] + [did(20, 4, at=MINUTE), did(21, 5, at=MINUTE)]
+    now = [did(n, 2, at=5 * MINUTE) for n in range(30, 39)] + [
+        did(n, book_id, at=6 * MINUTE) for n, book_id in ((40, 4), (41, 4), (42, 4), (43, 6))
+    ]
+    live = shop(*before, *now)
+    span, earlier = Span(5 * MINUTE), Span(0, 5 * MINUTE)
+    found = [(each.book.id, each.score) for each in live.popular("", 9, span, earlier)]
+    assert found == [(4, pytest.approx(2 / 2**0.5)), (6, 1.0)]
+    assert [each.book.id for each in live.popular("", 9, span)] == [2, 4, 6]
+
+
 def test_filling_follows_popularity_once_it_is_refreshed():
     live = shop(did(1, 2))
     live.learn([did(2, 6), did(3, 6)])

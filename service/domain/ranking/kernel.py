@@ -25,7 +25,12 @@ def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
     return types.Array(dtype, dimensions, "C", readonly=True)
 
 
-_DTYPES = {np.int64: types.int64, np.int32: types.int32, np.float32: types.float32, np.uint64: types.uint64}
+_DTYPES: dict[Any, types.Type] = {
+    np.int64: types.int64,
+    np.int32: types.int32,
+    np.float32: types.float32,
+    np.uint64: types.uint64,
+}
 _TWO_DIMENSIONAL = ("category_bits", "source_factors", "target_factors")
 
 
