@@ -10,6 +10,7 @@ from service.training.cells import Cells
 PLACES = 20  # as in the published tables
 COLD_BOOKS = 5  # a reader with no more liked books than this is cold
 TAIL_SHARE = 0.8  # of the catalogue, the least read: its tail
+_JSON_NAMES = {name: f"{name}@{PLACES}" for name in ("recall", "ndcg", "hit_rate", "coverage")}
 RESAMPLES = 1_000  # enough for two digits of an interval's width
 _RESAMPLES_AT_ONCE = 50  # bounds the drawn indices to 28 MB at 70,000 readers
 
@@ -39,7 +40,7 @@ class Evaluation:
     def as_json(self) -> dict[str, object]:
         """Return the figures as JSON can hold them: null for those that could not be taken."""
         return {
-            name: None if isinstance(value, float) and np.isnan(value) else value
+            _JSON_NAMES.get(name, name): None if isinstance(value, float) and np.isnan(value) else value
             for name, value in asdict(self).items()
         }
 
