@@ -20,6 +20,9 @@ from service.training.threads import default_thread_count
 
 METHOD = "sparse linear, re-ranked by factors"
 
+# A small catalogue has fewer tastes to tell apart: all factors from 2,048 books on.
+_BOOKS_A_FACTOR, _FEWEST_FACTORS = 8, 8
+
 Progress = Callable[[str, float], None]  # the stage, and how much of it is done, 0 to 1
 
 
@@ -119,7 +122,7 @@ def _factors(
         return NO_FACTORS, NO_FACTORS
     sources = learn_factors(
         lists,
-        factor_count=settings.factor_count,
+        factor_count=min(settings.factor_count, max(_FEWEST_FACTORS, lists.book_count // _BOOKS_A_FACTOR)),
         iterations=settings.iterations,
         unobserved=settings.unobserved,
         l2=settings.factor_l2,
