@@ -5,6 +5,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
+from service.app import microseconds_now
+from tests.domain.shop import did
 from tests.world import refused
 
 DAY_SECONDS = 86_400
@@ -79,13 +81,8 @@ def test_a_half_life_favours_what_was_read_lately(start):
     (rare, *_) = sorted(
         {book.id for book in service.app.recommender.catalogue.books()} - set(everything) - set(halved)
     )
-    batch = [
-        pb.Interaction(
-            interaction_id=f"new-{reader}", reader_id=reader, book_id=rare, type=pb.INTERACTION_TYPE_READ
-        )
-        for reader in range(10**9, 10**9 + 50)
-    ]
-    stub.RecordInteractions(pb.RecordInteractionsRequest(interactions=batch))
+    now = microseconds_now()
+    service.app.recommender.learn([did(reader, rare, at=now) for reader in range(10**9, 10**9 + 50)])
     day = Duration(seconds=DAY_SECONDS)
     assert popular_books(stub, half_life=day)[0].book_id == rare
     assert popular_books(stub)[0].book_id != rare

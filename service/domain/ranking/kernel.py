@@ -93,46 +93,45 @@ def _is_within(position, category_bits, clauses):
     return True
 
 
-@njit(types.boolean(types.int64, GROUND, types.uint8[::1]), nogil=True, cache=True)
-def _is_too_early(position, ground, marks):
+# Callers look first whether a book is in a series or has editions: handing over arrays costs more than that.
+
+
+@njit(
+    types.boolean(
+        types.int64,
+        types.int64,
+        readonly(types.int64),
+        readonly(types.int32),
+        readonly(types.float32),
+        types.uint8[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _is_too_early(position, series, starts, members, volumes, marks):
     """Tell whether a whole-numbered volume before this one is in the catalogue and was not read."""
-    series = ground.series_of[position]
-    if series < 0:
-        return False
     volume, was_read = np.float32(0), True
-    for member in range(ground.series_starts[series], ground.series_starts[series + 1]):
-        other = ground.series_volumes[member]
-        if other != volume:
+    for member in range(starts[series], starts[series + 1]):
+        if volumes[member] != volume:
             if not was_read:
                 return True
-            volume, was_read = other, other != np.floor(other)
-        if ground.series_members[member] == position:
+            volume = volumes[member]
+            was_read = volume != np.floor(volume)
+        if members[member] == position:
             return False
-        was_read |= (marks[ground.series_members[member]] & _READ) != 0
+        was_read |= (marks[members[member]] & _READ) != 0
     return False
 
 
 @njit(
-    types.void(types.int64, types.uint8, GROUND, types.uint8[::1]),
+    types.void(types.int64, types.uint8, readonly(types.int64), readonly(types.int32), types.uint8[::1]),
     nogil=True,
     cache=True,
 )
-def _mark_editions(position, mark, ground, marks):
-    """Mark a position and the other editions of its work."""
-    marks[position] |= mark
-    work = ground.work_of[position]
-    if work >= 0:
-        for member in range(ground.work_starts[work], ground.work_starts[work + 1]):
-            marks[ground.work_members[member]] |= mark
-
-
-@njit(types.void(types.int64, GROUND, types.uint8[::1]), nogil=True, cache=True)
-def _unmark_editions(position, ground, marks):
-    marks[position] = 0
-    work = ground.work_of[position]
-    if work >= 0:
-        for member in range(ground.work_starts[work], ground.work_starts[work + 1]):
-            marks[ground.work_members[member]] = 0
+def _mark_editions(work, mark, starts, members, marks):
+    """Mark all editions of a work; with 0, take their marks away."""
+    for member in range(starts[work], starts[work + 1]):
+        marks[members[member]] = (marks[members[member]] | mark) if mark else 0
 
 
 @njit(
@@ -221,18 +220,41 @@ def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap
             continue
         if not _is_within(position, ground.category_bits, clauses):
             continue
-        if in_order and _is_too_early(position, ground, marks):
+        if (
+            in_order
+            and ground.series_of[position] >= 0
+            and _is_too_early(
+                position,
+                ground.series_of[position],
+                ground.series_starts,
+                ground.series_members,
+                ground.series_volumes,
+                marks,
+            )
+        ):
             continue
         work = ground.work_of[position] if one_edition else -1
         if work >= 0:
             second = False
             for member in range(ground.work_starts[work], ground.work_starts[work + 1]):
                 other = ground.work_members[member]
+                early = (
+                    in_order
+                    and ground.series_of[other] >= 0
+                    and _is_too_early(
+                        other,
+                        ground.series_of[other],
+                        ground.series_starts,
+                        ground.series_members,
+                        ground.series_volumes,
+                        marks,
+                    )
+                )
                 second |= (
                     _better(scratch.scores[ground.slot_of[other]], ground.ids[other], score, book_id)
                     and not marks[other] & _HIDDEN
+                    and not early
                     and _is_within(other, ground.category_bits, clauses)
-                    and not (in_order and _is_too_early(other, ground, marks))
                 )
             if second:
                 continue
@@ -492,10 +514,10 @@ def rank_arrays(
             mark = _READ if include_read else _READ | _HIDDEN
         if unwanted[place]:
             mark |= _HIDDEN
-        if mark and one_edition:
-            _mark_editions(history[place], mark, ground, marks)
-        elif mark:
-            marks[history[place]] |= mark
+        marks[history[place]] |= mark
+        work = ground.work_of[history[place]] if one_edition else -1
+        if work >= 0 and mark:
+            _mark_editions(work, mark, ground.work_starts, ground.work_members, marks)
     liked = liked[:liked_count]
     for position in excluded:
         marks[position] |= _HIDDEN
@@ -521,10 +543,9 @@ def rank_arrays(
     for place in range(kept):
         position = positions[order[place]]
         out_positions[place], out_scores[place] = position, scores[order[place]]
-        if one_edition:
-            _mark_editions(position, _CHOSEN, ground, marks)
-        else:
-            marks[position] |= _CHOSEN
+        marks[position] |= _CHOSEN
+        if one_edition and ground.work_of[position] >= 0:
+            _mark_editions(ground.work_of[position], _CHOSEN, ground.work_starts, ground.work_members, marks)
     if with_reasons and kept:
         for place in range(kept):
             slot = ground.slot_of[out_positions[place]]
@@ -545,20 +566,37 @@ def rank_arrays(
         seen = marks[target] & (_HIDDEN | _CHOSEN)
         if seen or not _is_within(target, ground.category_bits, clauses):
             continue
-        if in_order and _is_too_early(target, ground, marks):
+        if (
+            in_order
+            and ground.series_of[target] >= 0
+            and _is_too_early(
+                target,
+                ground.series_of[target],
+                ground.series_starts,
+                ground.series_members,
+                ground.series_volumes,
+                marks,
+            )
+        ):
             continue
         out_positions[filled] = target
         filled += 1
-        if one_edition:
-            _mark_editions(target, _CHOSEN, ground, marks)
+        if one_edition and ground.work_of[target] >= 0:
+            _mark_editions(ground.work_of[target], _CHOSEN, ground.work_starts, ground.work_members, marks)
 
     # Leave the scratch as clean as it was found.
     for index in range(touched_count):
         scratch.scores[scratch.touched[index]] = 0
     for place in range(filled):
-        _unmark_editions(out_positions[place], ground, marks)
+        marks[out_positions[place]] = 0
+        if ground.work_of[out_positions[place]] >= 0:
+            _mark_editions(
+                ground.work_of[out_positions[place]], 0, ground.work_starts, ground.work_members, marks
+            )
     for place in range(len(history)):
-        _unmark_editions(history[place], ground, marks)
+        marks[history[place]] = 0
+        if ground.work_of[history[place]] >= 0:
+            _mark_editions(ground.work_of[history[place]], 0, ground.work_starts, ground.work_members, marks)
     for position in excluded:
         marks[position] = 0
     return kept, filled
