@@ -1,7 +1,7 @@
 # The verbs of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve call test check bench proto lock clean
+.PHONY: help serve call test check bench bench-scale proto lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
 	@exec $(BIN)/recommendations serve --hints
@@ -29,8 +29,12 @@ check: $(READY) ## linters, types and contracts
 	$(BIN)/buf format --diff --exit-code protobufs
 	$(BIN)/buf breaking protobufs --against tests/contracts/released.binpb
 
-bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes (needs h2load)
+bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes, and of writes (needs h2load)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.writes
+
+bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (2 GB of disk, five minutes)
+	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 proto: $(READY) ## generate the code of the contracts anew
 	cd protobufs && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. \

@@ -16,6 +16,7 @@ HOW_TO_GET = {
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "h2load": "apt-get install nghttp2-client",
+    "setpriv": "apt-get install util-linux",
     "unshare": "apt-get install util-linux",
     "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 } | dict.fromkeys(("initdb", "pg_ctl", "pg_basebackup"), "apt-get install postgresql")

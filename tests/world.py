@@ -24,7 +24,8 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import Recom
 from prometheus_client.parser import text_string_to_metric_families
 from recommendations_pb2_grpc import RecommendationsStub
 
-from service.app import App, microseconds_now
+from service.app import App
+from service.clock import microseconds_now
 from service.models import ModelStore
 from service.sample import sample_books, sample_interactions
 from service.security.authority import Authority, Pair
@@ -75,8 +76,13 @@ class Shop:
         return f"sqlite:///{self.file}"
 
     @property
+    def model_files(self) -> Path:
+        """The directory of the models."""
+        return self.directory / "models"
+
+    @property
     def models(self) -> ModelStore:
-        return ModelStore(self.directory / "models")
+        return ModelStore.open(str(self.model_files), cache_directory=self.directory / "models-cache")
 
     def copy_to(self, directory: Path) -> "Shop":
         return Shop(shutil.copytree(self.directory, directory))
@@ -196,7 +202,8 @@ def settings_for(shop: Shop, certificates: Certificates, **changed: Any) -> Sett
         "tls_client_ca_file": certificates.file("ca.crt"),
         "roles_file": ROLES_FILE,
         "database_url": shop.url,
-        "models_url": str(shop.models.directory),
+        "models_url": str(shop.model_files),
+        "models_cache_directory": shop.directory / "models-cache",
         "mirror_directory": shop.directory / "mirror",
         "drain_seconds": 0,
     }

@@ -32,8 +32,9 @@ def train(order: str, publish: bool, seed: int) -> None:
     from service.training import data_digest, refusal, serving_refusal, train_with_holdout
 
     settings = Settings.from_environment(os.environ)
-    store = open_store(settings)  # before minutes of training: a mistake in how it is named is told now
+    store = open_store(settings)
     log, books, book_ids = stored_data(settings)
+    store.require_usable()  # before minutes of training: a mistake in how it is named is told now
     started = time.monotonic()
     how = training_settings(order, seed)
     with progress("train") as report:
@@ -159,6 +160,7 @@ def open_store(settings: Settings) -> "ModelStore":
         endpoint=settings.models_endpoint,
         region=settings.models_region,
         credentials_file=settings.models_credentials_file,
+        ca_file=settings.models_ca_file,
     )
 
 

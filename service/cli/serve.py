@@ -1,6 +1,5 @@
 """`serve`: runs the service until a signal says stop."""
 
-import logging
 import os
 import signal
 import sys
@@ -17,11 +16,8 @@ from service.operations import logs
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.workers.worker import SupervisorLine
+    from service.workers.line import SupervisorLine
 
-_log = logging.getLogger("recommendations")
-
-_MIGRATION_PAUSE_SECONDS = 2.0
 DEFAULT_PORT = Settings.model_fields["port"].default
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 
@@ -37,7 +33,7 @@ _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 )
 @click.option("--worker-line", type=int, hidden=True, help="For workers: the supervisor's end of a line.")
 def serve(hints: bool, workers: str, worker_line: int | None) -> None:
-    """Run the service until SIGTERM or Ctrl-C: it says NOT_SERVING, waits, lets calls in flight end.
+    """Run the service until SIGTERM, SIGHUP or Ctrl-C: it says NOT_SERVING, waits, lets calls in flight end.
 
     A second signal ends these waits at once, a third one the process as it is.
 
@@ -49,12 +45,12 @@ def serve(hints: bool, workers: str, worker_line: int | None) -> None:
         count = worker_count(workers)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--workers") from None
+    if count > 1 and not sys.platform.startswith("linux"):
+        raise click.BadParameter("only Linux shares a port out between processes", param_hint="--workers")
     stop, hurry = Event(), Event()
     _follow_signals(stop.set, hurry.set, lambda: os._exit(INTERRUPTED))
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, sys.stderr)
-    if settings.migrate_at_start and worker_line is None:
-        _migrate(settings, stop)
     if count > 1:
         code = _supervise(settings, count, hints, stop, hurry)
     else:
@@ -70,12 +66,12 @@ def _run(settings: Settings, hints: bool, stop: Event, hurry: Event, worker_line
 
     line = None
     if worker_line is not None:
-        from service.workers.worker import SupervisorLine
+        from service.workers.line import SupervisorLine
 
         line = SupervisorLine(worker_line)
         threading.Thread(target=_stop_with, args=(line, stop), name="supervisor-line", daemon=True).start()
     try:
-        with App(settings, stop=stop, tell=line.tell if line else None) as app:
+        with App(settings, stop=stop, supervisor=line) as app:
             books, readers = app.recommender.catalogue.book_count, app.recommender.reader_count
             shop = f"{books} books, {readers} readers"
             if line is not None:
@@ -106,28 +102,8 @@ def _supervise(settings: Settings, count: int, hints: bool, stop: Event, hurry: 
     return Supervisor(settings, os.environ, count).run(stop, hurry, on_ready)
 
 
-def _migrate(settings: Settings, stop: Event) -> None:
-    """Bring the schema up to date; while the database is away, keep trying until told to stop."""
-    from service.storage import DatabaseAway, migrate
-
-    told = ""
-    while not stop.is_set():
-        try:
-            migrate(
-                settings.database_url,
-                password_file=settings.database_password_file,
-                connect_seconds=settings.database_connect_seconds,
-            )
-            return
-        except DatabaseAway as away:
-            if str(away) != told:
-                told = str(away)
-                _log.warning("%s; waiting for it", away)
-        stop.wait(_MIGRATION_PAUSE_SECONDS)
-
-
 def _follow_signals(*steps: Callable[[], object]) -> None:
-    """Take one step at each SIGTERM or SIGINT, on a thread of its own.
+    """Take one step at each SIGTERM, SIGINT or SIGHUP, on a thread of its own.
 
     A Python signal handler runs when the main thread next runs Python. Measured with CPython 3.11 and
     grpcio 1.85.1 on two busy cores: one signal in five did not wake a main thread that waited for a lock.
@@ -135,6 +111,9 @@ def _follow_signals(*steps: Callable[[], object]) -> None:
     after it.
     """
     signals = {signal.SIGTERM, signal.SIGINT}
+    # A closed terminal. Under nohup it is ignored, and would come all the same to whoever waits for it.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.add(signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # threads started from here on inherit it
 
     def follow() -> None:

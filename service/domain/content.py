@@ -7,11 +7,11 @@ the books of its series and its author, and a weaker one of the most popular boo
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
 from service.domain.catalogue import Catalogue
 from service.domain.catalogue_pages import ANY_BIT
+from service.domain.compiled import njit, types
 from service.domain.model import ItemModel
 
 # Of a strong learned neighbour's weight. Small: what was learned goes first, and new books must not crowd out

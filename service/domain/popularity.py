@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit, types
 from service.domain.interactions import (
     DEFAULT_WEIGHTS,
     InteractionLog,

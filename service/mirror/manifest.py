@@ -100,6 +100,8 @@ def read(directory: Path, identity: str) -> dict[str, Any]:
         raise MirrorError(f"{path}: is of version {version}, not {directory.name}")
     if manifest["identity"] != identity:
         raise MirrorError(f"{path}: is of database {manifest['identity']}, not {identity}")
+    if manifest["arrays"].keys() != ARRAY_TYPES.keys():
+        raise MirrorError(f"{path}: holds other arrays than this program reads")
     return {"version": version} | manifest
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,27 @@ from service.models.mapped_arrays import give_back, map_array
 from service.models.pace import AT_FULL_SPEED, Pace
 from service.models.verification import broken_rule
 
-# Little-endian on every machine, so that a snapshot may move between them.
-ARRAY_TYPES = {
-    "book_ids": "<i8",
-    "indptr": "<i8",
-    "indices": "<i4",
-    "weights": "<f4",
-    "popularity": "<f4",
-    "source_factors": "<f4",
-    "target_factors": "<f4",
+
+class ArrayKind(NamedTuple):
+    """What an array of a snapshot must be."""
+
+    dtype: str
+    dimensions: int
+
+
+# The fields of ItemModel that are arrays. Little-endian on every machine, so that a snapshot may move
+# between them.
+ARRAYS = {
+    "book_ids": ArrayKind("<i8", 1),
+    "indptr": ArrayKind("<i8", 1),
+    "indices": ArrayKind("<i4", 1),
+    "weights": ArrayKind("<f4", 1),
+    "popularity": ArrayKind("<f4", 1),
+    "source_factors": ArrayKind("<f4", 2),
+    "target_factors": ArrayKind("<f4", 2),
 }
-_MATRICES = {"source_factors", "target_factors"}  # of two dimensions
 # The manifest last: where it is, the arrays are.
-FILES = (*(f"{name}.npy" for name in ARRAY_TYPES), manifests.MANIFEST)
+FILES = (*(f"{name}.npy" for name in ARRAYS), manifests.MANIFEST)
 # A core is busy with it for two tenths of a millisecond, which no call notices.
 _DIGEST_BLOCK_BYTES = 256 * 1024
 
@@ -46,7 +54,7 @@ def write(
     Raises ModelError for a model that breaks the rules, which reading would refuse.
     """
     arrays = {
-        name: np.ascontiguousarray(getattr(model, name), dtype=kind) for name, kind in ARRAY_TYPES.items()
+        name: np.ascontiguousarray(getattr(model, name), dtype=kind.dtype) for name, kind in ARRAYS.items()
     }
     if broken := broken_rule(arrays):
         raise ModelError(f"{directory.parent}: the model was not written: {broken[0]} {broken[1]}")
@@ -81,7 +89,7 @@ def read(directory: Path, *, name: str = "", pace: Pace = AT_FULL_SPEED) -> Item
     manifest = manifests.parse(manifests.read_text(path), f"{name}/{path.name}", name.rpartition("/")[2])
     arrays = {
         each: _read_array(directory / f"{each}.npy", f"{name}/{each}.npy", manifest["arrays"][each], pace)
-        for each in ARRAY_TYPES
+        for each in ARRAYS
     }
 
     def seen(each: str) -> None:
@@ -114,14 +122,11 @@ def _read_array(path: Path, name: str, described: Mapping[str, Any], pace: Pace)
             mapped = map_array(path)
         except ValueError:
             raise ModelError(f"{name}: is not a NumPy array file") from None
-    expected, dimensions = ARRAY_TYPES[path.stem], 2 if path.stem in _MATRICES else 1
-    if (
-        mapped.dtype != np.dtype(expected)
-        or list(mapped.shape) != described["shape"]
-        or mapped.ndim != dimensions
-    ):
+    expected = ARRAYS[path.stem]
+    is_expected = mapped.dtype == np.dtype(expected.dtype) and mapped.ndim == expected.dimensions
+    if not is_expected or list(mapped.shape) != described["shape"]:
         raise ModelError(
-            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected}{described['shape']}"
+            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected.dtype}{described['shape']}"
         )
     return mapped
 

@@ -55,13 +55,8 @@ class Place(Protocol):
 class ModelStore:
     """Snapshots in one place, safe for several processes; all failures are ModelErrors of one line."""
 
-    def __init__(self, place: Place | Path) -> None:
-        self._place: Place = Directory(place) if isinstance(place, Path) else place
-
-    @property
-    def directory(self) -> Path:
-        """Interim, for callers that still make a store of a path."""
-        return Path(self._place.name)
+    def __init__(self, place: Place) -> None:
+        self._place = place
 
     @classmethod
     def open(
@@ -72,23 +67,31 @@ class ModelStore:
         endpoint: str = "",
         region: str = "us-east-1",
         credentials_file: Path | None = None,
+        ca_file: Path | None = None,
         request_seconds: float | None = None,
     ) -> "ModelStore":
         """Use a directory, or s3://bucket/prefix of an S3-compatible store, which is not asked yet.
 
         Models of a bucket are copied into `cache_directory`, which processes may share, and mapped there.
-        No endpoint means Amazon's for the region; no credentials file means anonymous. A request to the
-        store takes `request_seconds` at most (objects.REQUEST_SECONDS unless given).
+        No endpoint means Amazon's for the region; no credentials file means anonymous; certificates signed by
+        those of `ca_file` are trusted beside public ones. A request to the store takes `request_seconds` at
+        most (objects.REQUEST_SECONDS unless given).
         """
         if "://" not in url:
             return cls(Directory(Path(url)))
         # Only here: a directory does without the library.
+        from service.models.address import Address
         from service.models.bucket import Bucket
-        from service.models.objects import REQUEST_SECONDS, Address, Objects
+        from service.models.objects import REQUEST_SECONDS, Objects
 
         address = Address.parse(url, endpoint, region)
-        objects = Objects(address, credentials_file, request_seconds or REQUEST_SECONDS)
+        objects = Objects(address, credentials_file, ca_file, request_seconds or REQUEST_SECONDS)
         return cls(Bucket(objects, cache_directory))
+
+    def require_usable(self) -> None:
+        """Refuse now what would fail after minutes of training: no room to write, a bucket that denies."""
+        with self._place.new_folder():
+            self._place.pointer()
 
     def save(
         self,
@@ -145,12 +148,15 @@ class ModelStore:
         return promoted[0]
 
     def list(self) -> list[ManifestSummary]:
-        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not read."""
-        current = self._promoted(self._place.pointer())[:1]
+        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not read.
+
+        A pointer that names no version is told in the log: none is in use then.
+        """
+        current = self._promoted_if_any(self._place.pointer())[:1]
         return [self._summary(version, is_current=[version] == current) for version in self._versions()]
 
     def promote(self, version: str, *, keep: int | None = None) -> Versions:
-        """Put a snapshot in use once it is verified; the pointer changes in one step.
+        """Put a snapshot in use once it is verified; the pointer changes in one step, also a broken one.
 
         With `keep`, prunes beyond that many afterwards, and returns the versions that were deleted. Those
         trained within the last hour stay: another process may be about to promote one of them.
@@ -158,7 +164,8 @@ class ModelStore:
         with self._place.sole_writer():
             before = self._place.pointer()
             self._require(version)
-            self._point([version, *(each for each in self._promoted(before) if each != version)], before)
+            earlier = [each for each in self._promoted_if_any(before) if each != version]
+            self._point([version, *earlier], before)
             if keep is None:
                 return []
             try:
@@ -222,6 +229,13 @@ class ModelStore:
                     f"{self._place.name}/{POINTER}: {version[:40]!r} is not the version of a model"
                 )
         return versions
+
+    def _promoted_if_any(self, pointer: Pointer | None) -> Versions:
+        try:
+            return self._promoted(pointer)
+        except ModelError as error:
+            _log.warning("%s; promoting one mends it", error)
+            return []
 
     def _point(self, versions: Versions, before: Pointer | None) -> None:
         """Verify the first of the versions and let the pointer name it, if nobody else has changed it."""

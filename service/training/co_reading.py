@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit
 from service.training.lists import Lists
 from service.training.threads import Span, even_spans, over_spans
 

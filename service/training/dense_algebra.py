@@ -4,9 +4,9 @@ A BLAS library cuts its work by the number of its threads, and with that changes
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit
 from service.training.threads import over_spans
 
 # Rows in a part of a sum: fixed, so that the order of summation is.

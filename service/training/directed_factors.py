@@ -7,9 +7,9 @@ what lies behind is what that fold should find.
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit
 from service.training.co_reading import starts_of
 from service.training.dense_algebra import dot, solve
 from service.training.factors import solve_rows

@@ -8,9 +8,9 @@ recommendation benchmarks" (RecSys 2022). Each row is solved exactly, in the sma
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit
 from service.training.dense_algebra import dot, gram, inverse_root, product, solve
 from service.training.lists import Lists
 from service.training.threads import even_spans, over_spans

@@ -7,9 +7,9 @@ target and candidates chosen before, so that each book is a small problem of its
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit
 from service.training.co_reading import CoReading, starts_of
 from service.training.threads import even_spans, over_spans
 

@@ -16,7 +16,7 @@ from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from onlinebooks.recommendations.v1.book_pb2 import Book
 
 from tests.wire.batches import NEWCOMER, a_batch, an_interaction, reads
-from tests.world import Client, refused
+from tests.world import Client, refused, wait_until
 
 RECOMMEND = pb.RecommendRequest(reader_id=NEWCOMER)
 # Where the file format keeps its write version; SQLite reads a file of a version above 2 and never writes it.
@@ -88,6 +88,24 @@ def test_locked_database_refuses_writes_and_answers_go_on(start):
     assert service.shop.counts()[1] == stored[1] + 1
 
 
+def test_with_a_journal_a_locked_database_costs_no_interaction(start, tmp_path):
+    journal = tmp_path / "journal"
+    service = start(journal_directory=journal, follow_seconds=0.1)
+    stub, stored = service.client.recommendations, service.shop.counts()[1]
+    with locked_by_another_process(service.shop.file):
+        assert stub.RecordInteractions(reads(5), timeout=30).recorded_count == 5
+        assert stub.RecordInteractions(reads(5), timeout=30).duplicate_count == 5
+        metrics = service.metrics()
+        assert metrics["recommendations_journaled_interactions_total"] == 5
+        assert metrics["recommendations_journal_bytes"] > 0
+        assert service.shop.counts()[1] == stored
+    wait_until(lambda: service.metrics()["recommendations_replayed_interactions_total"] == 5)
+    wait_until(lambda: service.metrics()["recommendations_journal_bytes"] == 0)
+    assert service.shop.counts()[1] == stored + 5
+    assert list(journal.iterdir()) == []
+    assert stub.RecordInteractions(reads(5)).duplicate_count == 5
+
+
 def test_answers_go_on_while_more_writes_wait_than_there_are_threads(start):
     """Whoever imports a large file holds the database for minutes."""
     service = start(handler_threads=2)
@@ -107,7 +125,7 @@ def test_every_read_is_answered_while_a_flood_of_writes_waits(start):
     service = start()
     stub = service.client.recommendations
     with locked_by_another_process(service.shop.file):
-        pending = [stub.RecordInteractions.future(reads(1, f"flood-{n}"), timeout=60) for n in range(60)]
+        pending = [stub.RecordInteractions.future(reads(1, f"flood-{n}"), timeout=60) for n in range(100)]
         answered = [stub.Recommend.future(RECOMMEND, timeout=30) for _ in range(60)]
         assert all(each.result().books for each in answered)
         while not all(each.done() for each in pending):
@@ -119,7 +137,7 @@ def test_every_read_is_answered_while_a_flood_of_writes_waits(start):
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
     refusals = [refused(each.result) for each in pending if each.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
-    assert {each.message for each in refusals} == {"the server is busy: 16 changes at a time is its limit"}
+    assert {each.message for each in refusals} == {"the server is busy: 48 changes at a time is its limit"}
     assert all(each.retry_seconds > 0 for each in refusals)
     assert (
         service.metrics()['recommendations_refused_calls_total{limit="writes"}']

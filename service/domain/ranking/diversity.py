@@ -4,8 +4,8 @@ Alike are books that are each other's neighbours in the model. Source: Carbonell
 """
 
 import numpy as np
-from numba import njit, types
 
+from service.domain.compiled import njit, types
 from service.domain.ranking.ground import Ground
 from service.domain.ranking.kernel import GROUND, SCRATCH, readonly
 from service.domain.ranking.rank import Ranking

@@ -9,8 +9,8 @@ All of it stands in one file, because numba notices that a cached function has c
 from typing import Any
 
 import numpy as np
-from numba import njit, types
 
+from service.domain.compiled import njit, types
 from service.domain.ranking.ground import Ground
 from service.domain.ranking.scratch import Scratch
 

@@ -1,9 +1,9 @@
 """What each book of a history adds to the books that were chosen, exactly; knows arrays alone."""
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit, types
 from service.domain.histories import History
 from service.domain.ranking.ground import Ground
 from service.domain.ranking.kernel import GROUND, SCRATCH, readonly
