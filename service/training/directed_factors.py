@@ -26,7 +26,6 @@ def solve_targets(
     sources: NDArray[np.float32],
     *,
     cuts: tuple[float, ...],
-    decay: float,
     seed: int,
     fold_in_exponent: float,
     longest_history: int,
@@ -39,7 +38,7 @@ def solve_targets(
 
     Σ c (1 - x·T_j)² over the lists that have j behind the cut + unobserved · Σ (x·T_j)² + l2 |T_j|²,
 
-    where c is the preference for j, times (1 + s)^-decay with s, the books between the cut and j.
+    where c is the preference for j.
     """
     lengths = lists.lengths()
     # A list of one book has nothing behind any cut.
@@ -55,12 +54,11 @@ def solve_targets(
         row_of = np.cumsum(places > 0) - 1 + row_count
         place = places[lists.readers]
         behind = np.flatnonzero((place > 0) & (within >= place))
-        steps = 1.0 + within[behind] - place[behind]
         starts.append(lists.starts[chosen])
         heads.append(places[chosen])
         rows.append(row_of[lists.readers[behind]])
         books.append(lists.books[behind])
-        confidences.append((lists.strengths[behind] * steps**-decay).astype(np.float32))
+        confidences.append(lists.strengths[behind])
         row_count += len(chosen)
     folds = fold_in(
         np.concatenate(starts), np.concatenate(heads), lists, sources,

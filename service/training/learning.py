@@ -136,7 +136,6 @@ def _factors(
         lists,
         sources,
         cuts=settings.cuts,
-        decay=settings.cut_decay,
         seed=settings.seed,
         fold_in_exponent=settings.fold_in_exponent,
         longest_history=settings.served_history,

@@ -37,10 +37,9 @@ class TrainingSettings:
     iterations: int = 6
     unobserved: float = 0.01  # weight of a book that was not read
     factor_l2: float = 1.5
-    cuts: tuple[float, ...] = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # where lists are cut into before and after
-    cut_decay: float = 0.3  # the s-th book after a cut counts s^-this
+    cuts: tuple[float, ...] = (0.2, 0.35, 0.5, 0.7)  # where lists are cut into before and after
     target_unobserved: float = 0.01
-    target_l2: float = 3.0
+    target_l2: float = 1.5
 
     # Ranking.
     popularity_exponent: float = 0.15  # scores of a book read by d are divided by d^this
@@ -79,7 +78,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in (
             "history_exponent", "backward", "source_exponent", "target_exponent", "shrink", "l1",
-            "popularity_exponent", "cut_decay", "recency_exponent", "fold_in_exponent",
+            "popularity_exponent", "recency_exponent", "fold_in_exponent",
         ):  # fmt: skip
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):

@@ -116,9 +116,9 @@ def test_targets_are_solved_against_what_came_before_them() -> None:
     sources = learn_factors(
         lists, factor_count=8, iterations=2, unobserved=0.01, l2=1.5, seed=0, thread_count=1
     )
-    cuts, decay = (0.3, 0.6), 0.3
+    cuts = (0.3, 0.6)
     targets = solve_targets(
-        lists, sources, cuts=cuts, decay=decay, seed=0, fold_in_exponent=1.0, longest_history=6,
+        lists, sources, cuts=cuts, seed=0, fold_in_exponent=1.0, longest_history=6,
         unobserved=0.02, l2=1.0, thread_count=1,
     )  # fmt: skip
     folds, wanted = [], []
@@ -130,12 +130,7 @@ def test_targets_are_solved_against_what_came_before_them() -> None:
             e = sources[lists.books[head]].astype(np.float64)
             penalty = np.arange(len(head), 0, -1) / lists.strengths[head]
             folds.append(e.T @ np.linalg.solve(e @ e.T + np.diag(penalty), np.ones(len(head))))
-            wanted.append(
-                {
-                    lists.books[cell]: lists.strengths[cell] * (1 + step) ** -decay
-                    for step, cell in enumerate(mine[place:])
-                }
-            )
+            wanted.append({lists.books[cell]: lists.strengths[cell] for cell in mine[place:]})
     folds = np.array(folds)
     for book in range(lists.book_count):
         rows = [row for row, each in enumerate(wanted) if book in each]
