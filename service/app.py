@@ -33,6 +33,7 @@ from interceptors.deadline import CUT_OFF_GRACE_SECONDS
 from service.channel import server_options
 from service.clock import microseconds_now, never_back
 from service.domain.errors import Unavailable
+from service.domain.interactions import InteractionWeights
 from service.exposures import Exposures
 from service.failure import Failure
 from service.following import DATABASE, Follower
@@ -154,7 +155,18 @@ class App:
                 )
                 self._reached(lambda: journal.adopt(lambda lot: replay(database, lot)))
         mirror = stack.enter_context(
-            MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
+            MirrorKeeper(
+                database,
+                settings.mirror_directory,
+                settings.mirror_hours,
+                settings.kept_answers,
+                InteractionWeights(
+                    settings.view_weight,
+                    settings.wishlist_weight,
+                    settings.purchase_weight,
+                    settings.preference_half_life_days,
+                ),
+            )
         )
         with _blaming("mirror_directory"):
             shop = self._reached(mirror.open)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.domain.catalogue import Catalogue
 from service.domain.errors import Unavailable
 from service.domain.histories import Histories
+from service.domain.interactions import InteractionWeights
 from service.domain.popularity import Popularity
 from service.domain.recommender import Recommender
 from service.following import Shop, catch_up
@@ -36,10 +37,17 @@ _log = logging.getLogger("recommendations.mirror")
 class MirrorKeeper:
     """The mirror in a directory, and a thread that renews it; a context manager that ends the thread."""
 
-    def __init__(self, database: Database, directory: Path, hours: float, kept_answers: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        hours: float,
+        kept_answers: int,
+        weights: InteractionWeights,
+    ) -> None:
         """Prepare; a mirror is written anew at an age of so many hours."""
         self._database, self._directory = database, directory
-        self._seconds, self._kept_answers = hours * 3600, kept_answers
+        self._seconds, self._kept_answers, self._weights = hours * 3600, kept_answers, weights
         self._version, self._due = "", 0.0
         self._complaint = ""
         self._counted: tuple[NDArray, ...] = ()
@@ -162,8 +170,8 @@ class MirrorKeeper:
         self._counted = (popularity.times, popularity.positions, popularity.codes)
         recommender = Recommender(
             Catalogue(mirror.catalogue),
-            Histories(mirror.events),
-            Popularity(popularity),
+            Histories(mirror.events, self._weights),
+            Popularity(popularity, self._weights),
             kept_answers=self._kept_answers,
         )
         return Shop(recommender, mirror.mark)

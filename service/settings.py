@@ -115,6 +115,20 @@ class Settings(BaseModel):
         description="32 or more random bytes that sign page tokens; replicas share it; none: made at start",
     )
 
+    # What readers did
+    view_weight: float = Field(
+        0.2, ge=0, le=1, description="how much a VIEW speaks for its book, beside a READ's 1"
+    )
+    wishlist_weight: float = Field(0.5, ge=0, le=1, description="how much a WISHLIST does")
+    purchase_weight: float = Field(1, ge=0, le=1, description="how much a PURCHASE does")
+    # Recency by steps is the model's own, learned from data. By days it depends on the shop.
+    preference_half_life_days: float | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="age, before the reader's latest interaction, at which one weighs half; none: no age",
+    )
+
     # A page is loaded more often than its reader does something. About 3 kB each.
     kept_answers: int = Field(
         4096, ge=0, le=1_000_000, description="answers kept for readers who ask again unchanged; 0: none"

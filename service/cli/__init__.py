@@ -21,7 +21,10 @@ _COMMANDS = {
     "import": ("service.cli.data", "Import books or interactions from files."),
     "export": ("service.cli.data", "Export books or interactions to files."),
     "train": ("service.cli.learning", "Learn a model from the stored interactions."),
-    "evaluate": ("service.cli.learning", "Compare the method with popularity on held-out interactions."),
+    "evaluate": (
+        "service.cli.evaluating",
+        "Judge the method, or the model in use, by held-out interactions.",
+    ),
     "models": ("service.cli.learning", "List, show, promote and prune trained models."),
     "certs": ("service.cli.certs", "Make development certificates."),
     "check-config": ("service.cli.check", "Check the settings and print them."),

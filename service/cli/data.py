@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from service.importing import ImportReport
     from service.storage import Database
 
-_BOOK_LAYOUTS = ("csv", "jsonl", "parquet", "goodbooks")
-_INTERACTION_LAYOUTS = ("csv", "jsonl", "parquet")
+_LAYOUTS = ("csv", "jsonl", "parquet", "goodbooks", "lightgcn")
 _EXPORT_LAYOUTS = ("csv", "jsonl", "parquet")
 
 
@@ -57,10 +56,12 @@ def _file_options(layouts: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 @import_.command("books")
-@_file_options(_BOOK_LAYOUTS)
+@_file_options(_LAYOUTS)
 def import_books(file: Path, layout: str | None, skip_bad: bool) -> None:
-    """Import books from FILE: CSV with a header, JSON Lines, Parquet or the goodbooks-10k catalogue.
+    """Import books from FILE: CSV with a header, JSON Lines, Parquet, goodbooks-10k or lightgcn.
 
+    lightgcn is the layout of benchmarks: in each line a reader's number, then the numbers of their books in
+    the order of reading. Books are made of the numbers; number n gets the id n + 1.
     A book whose id is there already is replaced. `recommendations import columns` lists the columns.
     """
     from service.importing import import_books as run
@@ -69,11 +70,12 @@ def import_books(file: Path, layout: str | None, skip_bad: bool) -> None:
 
 
 @import_.command("interactions")
-@_file_options(_INTERACTION_LAYOUTS)
+@_file_options(_LAYOUTS)
 def import_interactions(file: Path, layout: str | None, skip_bad: bool) -> None:
-    """Import interactions from FILE: CSV with a header, JSON Lines or Parquet.
+    """Import interactions from FILE: CSV with a header, JSON Lines, Parquet, goodbooks-10k or lightgcn.
 
-    What was imported before changes nothing. `recommendations import columns` lists the columns.
+    Of goodbooks-10k this is ratings.csv, whose rows are in the order of time; for lightgcn see `books`. What
+    was imported before changes nothing. `recommendations import columns` lists the columns.
     """
     from service.importing import import_interactions as run
 

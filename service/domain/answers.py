@@ -25,10 +25,41 @@ class Query:
     reader_id: int = 0
     recent_book_ids: Sequence[int] = ()
     categories: Sequence[str] = ()
+    every_category: bool = False  # books in all of the categories; else in one of them
+    languages: Sequence[str] = ()  # BCP 47; none: any
     exclude_book_ids: Sequence[int] = ()
     include_read: bool = False
+    any_edition: bool = False  # several editions of a work, and other editions of what was read
+    any_volume: bool = False  # volumes whose earlier ones were not read
+    most_per_author: int = 0  # 0: any number
+    diversity: float = 0.0  # 0: by score alone, to 1
+    explain: bool = False
     places: int = 10
-    skip: int = 0  # places before the first one wanted
+    shown: Sequence[int] = ()  # ids of the pages before, each once, in any order
+
+    def filters(self) -> tuple[object, ...]:
+        """Return all that shapes the list, but for where the page begins and how long it is."""
+        return (
+            self.reader_id,
+            tuple(self.recent_book_ids),
+            tuple(self.categories),
+            self.every_category,
+            tuple(self.languages),
+            tuple(self.exclude_book_ids),
+            self.include_read,
+            self.any_edition,
+            self.any_volume,
+            self.most_per_author,
+            self.diversity,
+        )
+
+
+class Part(NamedTuple):
+    """What one book of a history adds to a score by neighbours."""
+
+    book_id: int
+    title: str  # empty where that book has left the catalogue
+    share: float
 
 
 class Suggestion(NamedTuple):  # quicker to make than a frozen dataclass, and each answer makes ten
@@ -38,7 +69,10 @@ class Suggestion(NamedTuple):  # quicker to make than a frozen dataclass, and ea
     score: float
     because_id: int = 0
     because_title: str = ""  # empty where that book has left the catalogue
-    share: float = 0.0  # the part of the score that it gave, 0 to 1
+    share: float = 0.0  # the part of the score by neighbours that it gave, 0 to 1
+    # Where reasons in full were asked for.
+    volume_before: Part | None = None  # the book is the next of a series after this one, which was read
+    parts: tuple[Part, ...] = ()  # the largest, largest first
 
 
 class Answer(NamedTuple):

@@ -40,6 +40,11 @@ def is_slug(text: str) -> bool:
     return len(text) <= 64 and _SLUG.fullmatch(text) is not None
 
 
+def is_language(text: str) -> bool:
+    """Tell whether a text has the form of a BCP 47 language tag."""
+    return len(text) <= 35 and _LANGUAGE.fullmatch(text) is not None
+
+
 def quoted(value: object) -> str:
     """Show a refused value in an error: in quotes when a text, at most 60 characters of it."""
     if isinstance(value, str):
@@ -73,7 +78,7 @@ def book_violations(book: Book, path: str = "") -> list[Violation]:
             check_text(f"authors[{index}]", author, LONGEST_AUTHOR, required=True)
     if not EARLIEST_YEAR <= book.year <= LATEST_YEAR:
         refuse("year", book.year, f"is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
-    if book.language and (len(book.language) > 35 or not _LANGUAGE.fullmatch(book.language)):
+    if book.language and not is_language(book.language):
         refuse("language", book.language, 'is not a BCP 47 tag such as "en" or "pt-BR"')
     check_text("series", book.series, LONGEST_SERIES, required=False)
     if not 0 <= book.series_position <= LARGEST_SERIES_POSITION:  # also refuses NaN

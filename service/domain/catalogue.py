@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.books import Book, quoted
-from service.domain.catalogue_pages import ANY_BIT, CataloguePages, decoded, word_count
+from service.domain.catalogue_pages import ANY_BIT, CataloguePages, decoded, shelves_of, word_count
 from service.domain.errors import InvalidInput, NotFound
+from service.domain.traits import LANGUAGE, Traits, is_in_language
 
 LARGEST_INT32 = 2**31 - 1
 
@@ -40,12 +41,13 @@ class Catalogue:
         self._added: dict[int, int] = {}  # positions behind those of the pages, by book id
         self._slugs = pages.slugs
         self._counts = list(pages.book_counts)
-        self._complete(pages.ids, pages.category_bits)
+        self._complete(pages.ids, pages.category_bits, pages.traits)
 
-    def _complete(self, ids: NDArray[np.int64], category_bits: NDArray[np.uint64]) -> None:
+    def _complete(self, ids: NDArray[np.int64], category_bits: NDArray[np.uint64], traits: Traits) -> None:
         # category_bits[position] has bit k % 64 of word k // 64 set for each bit k of the book's categories.
         self.ids, self.category_bits = ids.view(), category_bits.view()
         self.ids.flags.writeable = self.category_bits.flags.writeable = False
+        self.traits = traits  # [positions]
         self._decoded: dict[int, Book] = {}
         self._bit_of = {
             slug: bit
@@ -53,10 +55,14 @@ class Catalogue:
             if self._counts[bit - ANY_BIT - 1]
         }
         self._book_counts = {
-            slug: self._counts[bit - ANY_BIT - 1] for slug, bit in sorted(self._bit_of.items())
+            slug: self._counts[bit - ANY_BIT - 1]
+            for slug, bit in sorted(self._bit_of.items())
+            if not slug.startswith(LANGUAGE)
         }
         self._wanted: dict[str, NDArray[np.uint64]] = {}
         self._wanted_any = self._words([ANY_BIT])
+        self._clauses: dict[str, NDArray[np.uint64]] = {}
+        self._clause_any = _readonly(self._wanted_any.reshape(1, -1))
 
     def _words(self, bits: Iterable[int]) -> NDArray[np.uint64]:
         words = np.zeros(self.category_bits.shape[1], dtype=np.uint64)
@@ -76,6 +82,11 @@ class Catalogue:
     def book_count(self) -> int:
         """Count the books that can be shown."""
         return len(self.ids) - list(self._changed.values()).count(None)
+
+    @property
+    def shelf_bits(self) -> list[int]:
+        """The bits of the categories, without those of languages."""
+        return [self._bit_of[slug] for slug in self._book_counts]
 
     @property
     def book_counts(self) -> dict[str, int]:
@@ -173,13 +184,35 @@ class Catalogue:
             return self._wanted_any
         if len(slugs) == 1 and (kept := self._wanted.get(slugs[0])) is not None:
             return kept
-        unknown = [slug for slug in slugs if slug not in self._bit_of]
+        unknown = [slug for slug in slugs if slug not in self._book_counts]
         if unknown:
             raise InvalidInput.of(field, f"{quoted(unknown[0])} is not a category of the catalogue")
         words = self._words([self._bit_of[slug] for slug in slugs])
         if len(slugs) == 1:
             self._wanted[slugs[0]] = words  # as many as there are categories
         return words
+
+    def clauses(
+        self, slugs: Sequence[str], *, every: bool = False, languages: Sequence[str] = ()
+    ) -> NDArray[np.uint64]:
+        """Return rows of bits; a book must have one of every row. Raise InvalidInput as `wanted`.
+
+        The books are in one of the categories, or with `every` in all of them, and in one of the languages;
+        none of these means any.
+        """
+        if not languages and len(slugs) <= 1:
+            if not slugs:
+                return self._clause_any
+            kept = self._clauses.get(slugs[0])
+            if kept is None:
+                # As many as there are categories.
+                kept = self._clauses[slugs[0]] = _readonly(self.wanted(slugs).reshape(1, -1))
+            return kept
+        wanted = self.wanted(slugs)
+        rows = [self.wanted([slug]) for slug in slugs] if every and slugs else [wanted]
+        if languages:
+            rows.append(self._words(bit for slug, bit in self._bit_of.items() if _is_one_of(slug, languages)))
+        return _readonly(np.array(rows))
 
     def with_books(self, books: Iterable[Book]) -> "Catalogue":
         """Return a catalogue in which these books are new or replace those of the same id.
@@ -206,14 +239,14 @@ class Catalogue:
         bits_of: dict[int, list[int]] = {}
         for position, book in put.items():
             before = self.at(position) if position < len(self) else None
-            for slug in before.categories if before else ():
+            for slug in shelves_of(before) if before else ():
                 counts[numbers[slug]] -= 1
-            for slug in book.categories if book else ():
+            for slug in shelves_of(book) if book else ():
                 number = numbers.setdefault(slug, len(numbers))
                 counts += [0] * (len(numbers) - len(counts))
                 counts[number] += 1
             bits_of[position] = (
-                [ANY_BIT, *(ANY_BIT + 1 + numbers[slug] for slug in book.categories)] if book else []
+                [ANY_BIT, *(ANY_BIT + 1 + numbers[slug] for slug in shelves_of(book))] if book else []
             )
 
         changed = Catalogue.__new__(Catalogue)
@@ -226,11 +259,35 @@ class Catalogue:
         category_bits = np.zeros((len(self) + len(new_ids), words), dtype=np.uint64)
         category_bits[: len(self), : self.category_bits.shape[1]] = self.category_bits
         changed._complete(
-            np.append(self.ids, np.array(new_ids, dtype=np.int64)) if new_ids else self.ids, category_bits
+            np.append(self.ids, np.array(new_ids, dtype=np.int64)) if new_ids else self.ids,
+            category_bits,
+            self._traits_with(put),
         )
         for position, bits in bits_of.items():
             category_bits[position] = changed._words(bits)
         return changed
+
+    def _traits_with(self, put: dict[int, Book | None]) -> Traits:
+        # A deleted book has none: it neither stands before a volume nor for its work. New ones come last.
+        positions = sorted(put)
+        traits = Traits.of([put[position] or _NO_BOOK for position in positions])
+        old = int(np.searchsorted(positions, len(self)))
+        changed = self.traits
+        if old:
+            changed = changed.replaced(np.array(positions[:old], dtype=np.int32), traits.take(slice(old)))
+        return changed if old == len(positions) else changed.followed_by(traits.take(slice(old, None)))
+
+
+_NO_BOOK = Book(0, "")
+
+
+def _is_one_of(slug: str, languages: Sequence[str]) -> bool:
+    return slug.startswith(LANGUAGE) and any(is_in_language(slug, wanted) for wanted in languages)
+
+
+def _readonly(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    array.flags.writeable = False
+    return array
 
 
 def _places(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.books import Book
+from service.domain.traits import Traits, language_slug
 
 # Every book that may be shown carries this bit, so "any category" is one more category to the kernel.
 ANY_BIT = 0
@@ -25,7 +26,8 @@ class CataloguePages:
     category_bits: NDArray[np.uint64]  # [n, words]: bit k % 64 of word k // 64 for each category's bit k
     texts: NDArray[np.uint8]  # the encoded books, one behind the other
     offsets: NDArray[np.int64]  # [n + 1], where each begins in `texts`
-    slugs: tuple[str, ...]  # the categories by their number
+    traits: Traits  # [n]
+    slugs: tuple[str, ...]  # the categories by their number, languages among them
     book_counts: tuple[int, ...]  # of each category, by its number
 
     @classmethod
@@ -39,6 +41,7 @@ class CataloguePages:
             lot.category_bits(encoder.word_count),
             np.frombuffer(lot.texts, dtype=np.uint8),
             np.append(0, np.cumsum(lot.lengths)),
+            lot.traits,
             tuple(encoder.slugs),
             tuple(encoder.book_counts),
         )
@@ -50,8 +53,9 @@ class EncodedBooks(NamedTuple):
     ids: NDArray[np.int64]  # [k]
     texts: bytes
     lengths: NDArray[np.int64]  # [k], of each book in `texts`
-    category_counts: NDArray[np.uint8]  # [k], how many categories each has
+    category_counts: NDArray[np.uint8]  # [k], how many categories each has, its language among them
     categories: NDArray[np.int32]  # their numbers, book by book
+    traits: Traits  # [k]
 
     def category_bits(self, word_count: int) -> NDArray[np.uint64]:
         """Return the bits of each book, [k, words]."""
@@ -77,22 +81,29 @@ class BookEncoder:
 
     def encode(self, books: Sequence[Book]) -> EncodedBooks:
         """Encode books, in their order."""
-        texts, categories = [], []
+        texts, categories, counts = [], [], []
         numbers, book_counts = self._numbers, self.book_counts
         for book in books:
-            own = [numbers.setdefault(slug, len(numbers)) for slug in book.categories]
+            own = [numbers.setdefault(slug, len(numbers)) for slug in shelves_of(book)]
             book_counts += [0] * (len(numbers) - len(book_counts))
             for number in own:
                 book_counts[number] += 1
             categories += own
-            texts.append(_encoded(book, own))
+            counts.append(len(own))
+            texts.append(_encoded(book, own[: len(book.categories)]))
         return EncodedBooks(
             np.array([book.id for book in books], dtype=np.int64),
             b"".join(texts),
             np.array([len(text) for text in texts], dtype=np.int64),
-            np.array([len(book.categories) for book in books], dtype=np.uint8),
+            np.array(counts, dtype=np.uint8),
             np.array(categories, dtype=np.int32),
+            Traits.of(books),
         )
+
+
+def shelves_of(book: Book) -> tuple[str, ...]:
+    """Return the categories that a book's bits stand for: its own, and its language where it is known."""
+    return (*book.categories, language_slug(book.language)) if book.language else book.categories
 
 
 def word_count(category_count: int) -> int:

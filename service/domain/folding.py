@@ -6,35 +6,51 @@ the strongest event and the last rating count: one below the mean of the reader'
 book, whatever else was done with it. So does NOT_INTERESTED, until the reader takes the book up or wishes for
 it after all; a view takes nothing back.
 
-What events make of a book is one of 256 states, so that folding an event is one look into a table.
+What events make of a book is one of 512 states, so that folding an event is one look into a table.
 """
+
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.compiled import njit, types
 from service.domain.interactions import (
-    CODE_WEIGHTS,
+    DEFAULT_WEIGHTS,
     HIGHEST_RATING,
     IS_READ_TYPE,
     LOWEST_RATING,
     RATING_CODE,
-    TYPE_WEIGHTS,
     InteractionType,
+    InteractionWeights,
 )
 
 # A state's bits; 0 is that of a book with which nothing was done. Above them twice the rating, 0: none.
 _READ, _UNWANTED = 1, 2
-_STRENGTH_SHIFT, _STRENGTH_BITS = 2, 3  # of the strongest event, its number in _STRENGTHS
-_RATING_SHIFT = 4
-_STRENGTHS = sorted(set(TYPE_WEIGHTS.tolist()))
+_STRENGTH_SHIFT, _STRENGTH_BITS = 2, 7  # of the strongest event, its number among the weights of types
+_RATING_SHIFT = 5
+_STATES = 512
 
 _CODES = 32  # more than there are, a power of two
 # Knuth's multiplicative hashing; upper bits, because books at equal distances differ in those alone.
 _HASH, _HASH_SHIFT = 2_654_435_761, 13
+_MICROSECONDS_A_DAY = 86_400e6
 
 
-def _after(state: int, code: int) -> int:
+@cache
+def _tables(weights: InteractionWeights) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """Return the state after each state and code, and the weight of each state's strongest event."""
+    by_type = weights.codes[: len(IS_READ_TYPE)].tolist()
+    strengths = sorted({0.0, *by_type})
+    transitions = np.array(
+        [[_after(state, code, by_type, strengths) for code in range(_CODES)] for state in range(_STATES)],
+        np.uint16,
+    )
+    numbers = np.minimum(np.arange(_STATES) >> _STRENGTH_SHIFT & _STRENGTH_BITS, len(strengths) - 1)
+    return transitions, np.array(strengths, dtype=np.float32)[numbers]
+
+
+def _after(state: int, code: int, by_type: list[float], strengths: list[float]) -> int:
     """Return the state of a book after an event."""
     read, unwanted = state & _READ, state & _UNWANTED
     strength, rating = state >> _STRENGTH_SHIFT & _STRENGTH_BITS, state >> _RATING_SHIFT
@@ -44,18 +60,11 @@ def _after(state: int, code: int) -> int:
         unwanted = _UNWANTED
     elif code >= RATING_CODE:
         read, unwanted, rating = _READ, 0, (code - RATING_CODE) & 15
-    elif code < len(TYPE_WEIGHTS):
-        strength = max(strength, _STRENGTHS.index(CODE_WEIGHTS[code]))
+    elif code < len(by_type):
+        strength = max(strength, strengths.index(by_type[code]))
         unwanted = unwanted if code == InteractionType.VIEW else 0
         read = _READ if IS_READ_TYPE[code] else read
     return read | unwanted | strength << _STRENGTH_SHIFT | rating << _RATING_SHIFT
-
-
-# Handed to the kernel, not compiled into it: a cached kernel would not notice that a weight has changed.
-_TRANSITIONS = np.array([[_after(state, code) for code in range(_CODES)] for state in range(256)], np.uint8)
-_STRENGTH_OF = np.array(
-    [_STRENGTHS[state >> _STRENGTH_SHIFT & _STRENGTH_BITS] for state in range(256)], np.float32
-)
 
 
 def _array(dtype: types.Type, dimensions: int = 1, *, readonly: bool = False) -> types.Array:
@@ -67,11 +76,12 @@ def _array(dtype: types.Type, dimensions: int = 1, *, readonly: bool = False) ->
         _array(types.int32, readonly=True),  # positions
         _array(types.uint8, readonly=True),  # codes
         _array(types.int64, readonly=True),  # times
-        _array(types.uint8, 2, readonly=True),  # transitions
+        _array(types.uint16, 2, readonly=True),  # transitions
         _array(types.float32, readonly=True),  # strengths
+        types.float64,  # half_life
         _array(types.int32),  # slots: all -1, a power of two, twice as long at least
         _array(types.int32),  # books
-        _array(types.uint8),  # states
+        _array(types.uint16),  # states
         _array(types.int32),  # last
         _array(types.uint32),  # seen
         _array(types.int32),  # out_positions
@@ -88,6 +98,7 @@ def _fold(
     times,
     transitions,
     strengths,
+    half_life,
     slots,
     books,
     states,
@@ -153,6 +164,8 @@ def _fold(
             preference = (rating - mean) / (HIGHEST_RATING - LOWEST_RATING)
         else:
             preference = max(strengths[state], (rating - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING))
+        if half_life > 0:
+            preference *= np.exp2(-(times[event_count - 1] - times[event]) / half_life)
         out_positions[count] = positions[event]
         out_preferences[count] = preference
         out_read[count] = (state & _READ) != 0
@@ -167,8 +180,9 @@ def _fold(
         _array(types.int32, readonly=True),  # positions
         _array(types.uint8, readonly=True),  # codes
         _array(types.int64, readonly=True),  # times
-        _array(types.uint8, 2, readonly=True),  # transitions
+        _array(types.uint16, 2, readonly=True),  # transitions
         _array(types.float32, readonly=True),  # strengths
+        types.float64,  # half_life
         _array(types.int64),  # out_starts
         _array(types.int32),  # out_positions
         _array(types.float32),  # out_preferences
@@ -185,6 +199,7 @@ def _fold_all(
     times,
     transitions,
     strengths,
+    half_life,
     out_starts,
     out_positions,
     out_preferences,
@@ -199,7 +214,7 @@ def _fold_all(
         size *= 2
     all_slots = np.empty(size, dtype=np.int32)
     books = np.empty(longest, dtype=np.int32)
-    states = np.empty(longest, dtype=np.uint8)
+    states = np.empty(longest, dtype=np.uint16)
     last = np.empty(longest, dtype=np.int32)
     seen = np.empty(longest, dtype=np.uint32)
     written = 0
@@ -217,6 +232,7 @@ def _fold_all(
             times[start:end],
             transitions,
             strengths,
+            half_life,
             slots,
             books,
             states,
@@ -236,16 +252,20 @@ def fold_all(
     positions: NDArray[np.int32],
     codes: NDArray[np.uint8],
     times: NDArray[np.int64],
+    weights: InteractionWeights = DEFAULT_WEIGHTS,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Fold the events of r readers, reader i's from starts[i] to starts[i + 1], each in time order.
 
-    Where no event is there twice (see repeats.py), `times` may be left empty.
+    Where no event is there twice (see repeats.py), and the weights have no half-life, `times` may be empty.
     Returns starts [r + 1] into the other arrays, and of each book that is left its position, the preference,
     whether it was read, and whether it is not wanted. A reader's books lie in the order of their last events.
     A preference is -1 to 1: the weight of the strongest event, where a rating weighs (rating - 1) / 4; of a
-    book rated below the mean of the reader's ratings (rating - mean) / 4; of one not wanted -1.
+    book rated below the mean of the reader's ratings (rating - mean) / 4; of one not wanted -1. It wanes with
+    the time between the book's last event and the reader's, where the weights have a half-life.
     """
     event_count = len(positions)
+    transitions, strengths = _tables(weights)
+    half_life = (weights.half_life_days or 0.0) * _MICROSECONDS_A_DAY
     out_starts = np.empty(len(starts), dtype=np.int64)
     out_positions = np.empty(event_count, dtype=np.int32)
     out_preferences = np.empty(event_count, dtype=np.float32)
@@ -256,8 +276,9 @@ def fold_all(
         positions,
         codes,
         times,
-        _TRANSITIONS,
-        _STRENGTH_OF,
+        transitions,
+        strengths,
+        half_life,
         out_starts,
         out_positions,
         out_preferences,

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.folding import fold_all
-from service.domain.interactions import InteractionLog, event_codes
+from service.domain.interactions import (
+    DEFAULT_WEIGHTS,
+    InteractionLog,
+    InteractionWeights,
+    event_codes,
+)
 from service.domain.repeats import repeated
 
 # Events wait until the reader is asked about; more than these are merged, which bounds what is copied.
@@ -79,18 +84,20 @@ _Event = tuple[int, int, int]  # position, code, time
 class _Changed:
     """A reader who did something since the start; another object after every change."""
 
-    __slots__ = ("_events", "_history", "_waiting")
+    __slots__ = ("_events", "_history", "_waiting", "_weights")
 
-    def __init__(self, events: _Events, waiting: tuple[_Event, ...] = ()) -> None:
-        self._events, self._waiting = events, waiting
+    def __init__(
+        self, events: _Events, weights: InteractionWeights, waiting: tuple[_Event, ...] = ()
+    ) -> None:
+        self._events, self._weights, self._waiting = events, weights, waiting
         self._history: History | None = None
 
     def after(self, news: Iterable[_Event]) -> "_Changed":
         """Return what the reader is after these events, which may be late."""
         waiting = (*self._waiting, *news)
         if len(waiting) <= _MOST_WAITING:
-            return _Changed(self._events, waiting)
-        return _Changed(_merged(self._events, waiting))
+            return _Changed(self._events, self._weights, waiting)
+        return _Changed(_merged(self._events, waiting), self._weights)
 
     def __bool__(self) -> bool:
         """Tell whether the reader ever did something."""
@@ -100,7 +107,7 @@ class _Changed:
     def history(self) -> History:
         # Two threads may both work it out: the same, once more.
         if self._history is None:
-            self._history = _folded(_merged(self._events, self._waiting))
+            self._history = _folded(_merged(self._events, self._waiting), self._weights)
         return self._history
 
 
@@ -111,8 +118,9 @@ class Histories:
     time. Reading needs no lock; writers take turns (the caller's lock).
     """
 
-    def __init__(self, pages: EventPages) -> None:
+    def __init__(self, pages: EventPages, weights: InteractionWeights = DEFAULT_WEIGHTS) -> None:
         """Begin with what there was at the start."""
+        self._weights = weights
         self._events = _Events(pages.positions, pages.codes, pages.times)
         # Memoryviews are several times quicker than arrays to take single numbers from.
         self._readers, self._starts = pages.reader_ids.data, pages.starts.data
@@ -133,8 +141,11 @@ class Histories:
         history = self._kept.get(reader_id)
         if history is None:
             events = self._base(reader_id)
-            # Each thing once: folded without times, their pages stay out of memory.
-            history = _folded(events._replace(times=_NO_EVENTS.times))
+            timed = events
+            if self._weights.half_life_days is None:
+                # Each thing once: folded without times, their pages stay out of memory.
+                timed = events._replace(times=_NO_EVENTS.times)
+            history = _folded(timed, self._weights)
             if len(events.times) >= _MANY_EVENTS:
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()  # starting anew costs no book-keeping on the way
@@ -167,7 +178,7 @@ class Histories:
 
     def _now(self, reader_id: int) -> _Changed:
         changed = self._changed.get(reader_id)
-        return _Changed(self._base(reader_id)) if changed is None else changed
+        return _Changed(self._base(reader_id), self._weights) if changed is None else changed
 
     def replace(self, reader_id: int, log: InteractionLog, positions: NDArray[np.int32]) -> None:
         """Let this log, in the order in which it came, be all that a reader ever did."""
@@ -177,12 +188,12 @@ class Histories:
             log.occurred_at.tolist(),
             strict=True,
         )
-        only_these = _Changed(_NO_EVENTS).after(each for each in news if each[0] >= 0)
+        only_these = _Changed(_NO_EVENTS, self._weights).after(each for each in news if each[0] >= 0)
         self._put(reader_id, self._now(reader_id), only_these)
 
     def forget(self, reader_id: int) -> None:
         """Drop everything known of a reader."""
-        self._put(reader_id, self._now(reader_id), _Changed(_NO_EVENTS))
+        self._put(reader_id, self._now(reader_id), _Changed(_NO_EVENTS, self._weights))
 
     def _put(self, reader_id: int, before: _Changed, after: _Changed) -> None:
         self._new_count += bool(after) - bool(before)
@@ -203,8 +214,8 @@ def _merged(events: _Events, news: tuple[_Event, ...]) -> _Events:
     return joined.take(order)
 
 
-def _folded(events: _Events) -> History:
+def _folded(events: _Events, weights: InteractionWeights) -> History:
     if not len(events.positions):
         return NO_HISTORY
     starts = np.array([0, len(events.positions)], dtype=np.int64)
-    return History(*fold_all(starts, *events)[1:])
+    return History(*fold_all(starts, *events, weights)[1:])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,7 @@ class InteractionType(IntEnum):
 # A book that was bought, read or rated is not recommended to the same reader again.
 READ_TYPES = frozenset({InteractionType.PURCHASE, InteractionType.READ, InteractionType.RATING})
 
-# How strongly each type speaks for its book, by number; a rating's own weight is in `preference_weights`.
-TYPE_WEIGHTS = np.array([0.0, 0.2, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float32)
-IS_READ_TYPE = np.array([kind in READ_TYPES for kind in range(len(TYPE_WEIGHTS))])
+IS_READ_TYPE = np.array([kind in READ_TYPES for kind in range(1 + max(InteractionType))])
 
 
 # An event's code in memory is its type's number; a rating's with its figure is this plus twice the figure.
@@ -114,18 +113,44 @@ def event_codes(types: NDArray[np.uint8], ratings: NDArray[np.float32]) -> NDArr
     return np.where(rated, RATING_CODE + halves, types).astype(np.uint8)
 
 
-# How strongly an event by itself speaks for its book, by code, 0 (not at all) to 1: a rating of 5 counts 1.0,
-# of 3 counts 0.5, of 1 counts nothing; one without its figure counts as a read.
-CODE_WEIGHTS = np.zeros(256, dtype=np.float32)
-CODE_WEIGHTS[: len(TYPE_WEIGHTS)] = TYPE_WEIGHTS
-CODE_WEIGHTS[InteractionType.RATING] = 1.0
-for _halves in range(int(2 * LOWEST_RATING), int(2 * HIGHEST_RATING) + 1):
-    CODE_WEIGHTS[RATING_CODE + _halves] = (_halves / 2 - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+@dataclass(frozen=True, slots=True)
+class InteractionWeights:
+    """How strongly what readers do speaks for its book, a READ being 1, and how that wanes with age."""
+
+    view: float = 0.2
+    wishlist: float = 0.5
+    purchase: float = 1.0
+    # Age is counted back from the reader's latest interaction: who comes back after a year is who they were.
+    half_life_days: float | None = None  # None: what is old counts like what is new, but for its place
+
+    @property
+    def codes(self) -> NDArray[np.float32]:
+        """Return by code how strongly an event by itself speaks for its book, 0 (not at all) to 1.
+
+        A rating of 5 counts 1.0, of 3 counts 0.5, of 1 nothing; one without its figure counts as a read.
+        """
+        return _code_weights(self)
+
+
+@cache
+def _code_weights(weights: InteractionWeights) -> NDArray[np.float32]:
+    codes = np.zeros(256, dtype=np.float32)
+    codes[InteractionType.VIEW] = weights.view
+    codes[InteractionType.WISHLIST] = weights.wishlist
+    codes[InteractionType.PURCHASE] = weights.purchase
+    codes[InteractionType.READ] = codes[InteractionType.RATING] = 1
+    for halves in range(int(2 * LOWEST_RATING), int(2 * HIGHEST_RATING) + 1):
+        codes[RATING_CODE + halves] = (halves / 2 - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+    codes.flags.writeable = False
+    return codes
+
+
+DEFAULT_WEIGHTS = InteractionWeights()
 
 
 def preference_weights(types: NDArray[np.uint8], ratings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Tell how strongly each interaction by itself speaks for its book: 0 (not at all) to 1."""
-    return CODE_WEIGHTS[event_codes(types, ratings)]
+    """Tell how strongly each interaction by itself speaks for its book by default: 0 (not at all) to 1."""
+    return DEFAULT_WEIGHTS.codes[event_codes(types, ratings)]
 
 
 def id_violation(value: str) -> str | None:

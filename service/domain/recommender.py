@@ -3,30 +3,30 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.domain.answers import Answer, Query, Strategy, Suggestion
 from service.domain.books import Book
 from service.domain.catalogue import Catalogue
-from service.domain.histories import NO_HISTORY, EventPages, Histories, History
-from service.domain.interactions import Interaction, InteractionLog
+from service.domain.histories import EventPages, Histories, History
+from service.domain.interactions import (
+    DEFAULT_WEIGHTS,
+    Interaction,
+    InteractionLog,
+    InteractionWeights,
+)
 from service.domain.kept import Kept
+from service.domain.listing import Listing, listing, neighbours, session
 from service.domain.model import ItemModel
-from service.domain.popularity import Popularity, PopularityPages
-from service.domain.ranking import Ranking, Scratch, rank
+from service.domain.popularity import EVER, Popularity, PopularityPages, Span
+from service.domain.ranking import Scratch
+from service.domain.reasons import explained, suggestions
 from service.domain.shelves import Shelves
 
-# The newest books of a history that are summed over: bounds the cost of a reader with 100,000 interactions.
-# Everything they read stays hidden all the same.
-LONGEST_HISTORY = 500
-DEEPEST_PLACE = 1000  # how far an answer can be paged through
-# Places in a scratch beyond those of the catalogue, so that not every new book costs every thread a new one.
-_SPARE_POSITIONS = 4096
+# Slots in a scratch beyond those of the shop, so that not every new book costs every thread a new one.
+_SPARE_SLOTS = 4096
+# Few look at later pages, and what stands for one grows with what was shown.
+MOST_KEPT_SHOWN = 100
 # Arranging takes up to a second in a large shop, and changes of the catalogue in that time are few.
 _ATTEMPTS = 3
-
-_NONE = np.empty(0, dtype=np.int32)
 
 
 class Recommender:
@@ -58,6 +58,7 @@ class Recommender:
         model: ItemModel | None = None,
         *,
         kept_answers: int = 0,
+        weights: InteractionWeights = DEFAULT_WEIGHTS,
     ) -> "Recommender":
         """Answer from books and interactions in memory."""
         catalogue = Catalogue(books)
@@ -65,8 +66,8 @@ class Recommender:
         positions = catalogue.positions_of_array(log.book_ids)
         return cls(
             catalogue,
-            Histories(EventPages.of(log, positions)),
-            Popularity(PopularityPages.of(log, positions, len(catalogue))),
+            Histories(EventPages.of(log, positions), weights),
+            Popularity(PopularityPages.of(log, positions, len(catalogue)), weights),
             model,
             kept_answers=kept_answers,
         )
@@ -171,116 +172,84 @@ class Recommender:
         if not query.reader_id:
             return self._work_out(query, stale=False)
         stale = self.stale
-        key = (
-            stale,
-            query.reader_id,
-            query.places,
-            query.skip,
-            query.include_read,
-            tuple(query.categories),
-            tuple(query.exclude_book_ids),
-        )
+        key = (stale, query.places, tuple(query.shown), query.explain, query.filters())
         # Before the answer is worked out: what changes meanwhile makes it one that is not given again.
         news, shelves = self._shelves.histories.news_of(query.reader_id), self._shelves
         answer = self._kept.get(key, news, shelves)
         if answer is None:
             answer = self._work_out(query, stale)
-            self._kept.put(key, answer, news, shelves)
+            if len(query.shown) <= MOST_KEPT_SHOWN:
+                self._kept.put(key, answer, news, shelves)
         return answer
 
-    def _work_out(self, query: Query, stale: bool) -> Answer:
-        history, shelves = self._history_of(query.reader_id)
-        catalogue = shelves.catalogue
-        if query.reader_id:
-            strategy = Strategy.STALE if stale else Strategy.PERSONAL
-            # What the reader does not want stays away, even where they ask for what they have read.
-            away = history.unwanted if query.include_read else history.read | history.unwanted
-            hidden = [history.positions[away]]
-        else:
-            history, strategy = _session(catalogue.positions(query.recent_book_ids)), Strategy.SESSION
-            hidden = [history.positions]
-        if query.exclude_book_ids:
-            hidden.append(catalogue.positions(query.exclude_book_ids))
-        if not len(history):
-            strategy = Strategy.POPULAR
-        elif shelves.model is None:
-            strategy = Strategy.DEGRADED
+    def ranked(self, query: Query) -> list[int]:
+        """Return the ids of the books that `recommend` would answer with: what evaluation judges."""
+        history, shelves = self._history_of(query)
+        found = listing(query, history, shelves, self._scratch(shelves), with_reasons=False)
+        return [int(shelves.catalogue.ids[found.ranking.positions[place]]) for place in found.page]
 
-        places = min(query.skip + query.places + 1, DEEPEST_PLACE)  # one more tells whether there is more
-        ranking = self._rank(
-            shelves,
-            history,
-            np.concatenate(hidden) if len(hidden) > 1 else hidden[0],
-            catalogue.wanted(query.categories),
-            shelves.popular(query.categories),
-            places,
-        )
-        if not ranking.learned and strategy is not Strategy.DEGRADED:
-            strategy = Strategy.POPULAR
-        page = slice(query.skip, min(query.skip + query.places, len(ranking.positions)))
-        suggestions = shelves.suggestions(ranking, page)
+    def _work_out(self, query: Query, stale: bool) -> Answer:
+        history, shelves = self._history_of(query)
+        scratch = self._scratch(shelves)
+        found = listing(query, history, shelves, scratch)
+        books = suggestions(found, shelves)
+        if query.explain:
+            books = explained(books, found, history, shelves, scratch)
         return Answer(
-            suggestions,
-            strategy,
-            filled=max(0, page.stop - max(page.start, ranking.learned)),
-            more=len(ranking.positions) > page.stop,
+            books,
+            _strategy(query, history, shelves, found, stale),
+            filled=len(found.page) - found.learned,
+            more=found.more,
             model_version=shelves.model.version if shelves.model else "",
         )
 
-    def _history_of(self, reader_id: int) -> tuple[History, Shelves]:
+    def _history_of(self, query: Query) -> tuple[History, Shelves]:
+        if not query.reader_id:
+            shelves = self._shelves
+            return session(shelves.catalogue.positions(query.recent_book_ids)), shelves
         while True:
             histories = self._shelves.histories
-            history = histories.of(reader_id) if reader_id else NO_HISTORY
+            history = histories.of(query.reader_id)
             # After the history: read before, they could lack books that it has the positions of.
             shelves = self._shelves
             if shelves.histories is histories:
                 return history, shelves
 
+    def _scratch(self, shelves: Shelves) -> Scratch:
+        scratch: Scratch | None = getattr(self._thread, "scratch", None)
+        slot_count = len(shelves.ground.position_of)
+        if scratch is None or scratch.slot_count < slot_count:
+            scratch = self._thread.scratch = Scratch.of(slot_count + _SPARE_SLOTS)
+        return scratch
+
     def similar(self, book_id: int, categories: Sequence[str], places: int) -> Answer:
         """List the books that a book speaks for; raise NotFound, or InvalidInput for unknown categories."""
         shelves = self._shelves
         shelves.catalogue.book(book_id)
-        itself = shelves.catalogue.positions([book_id])
-        wanted = shelves.catalogue.wanted(categories)
-        ranking = self._rank(shelves, _session(itself), itself, wanted, _NONE, places)
-        suggestions = shelves.suggestions(ranking, slice(0, places))
+        itself = session(shelves.catalogue.positions([book_id]))
+        found = neighbours(itself, categories, places, shelves, self._scratch(shelves))
         version = shelves.model.version if shelves.model else ""
-        return Answer(suggestions, Strategy.SESSION, filled=0, more=False, model_version=version)
+        books = suggestions(found, shelves)
+        return Answer(books, Strategy.SESSION, filled=0, more=False, model_version=version)
 
-    def popular(self, category: str, since: int | None, places: int) -> list[Suggestion]:
-        """List the books most taken up since a time in µs, or ever; raise InvalidInput as `recommend`."""
+    def popular(
+        self, category: str, places: int, span: Span = EVER, before: Span | None = None
+    ) -> list[Suggestion]:
+        """List the books most taken up in a span, or that rose most since one before it.
+
+        Raises InvalidInput as `recommend`.
+        """
         shelves = self._shelves
         categories = [category] if category else []
         shelves.catalogue.wanted(categories, "category")
-        return shelves.taken_up(categories, since, places)
-
-    def _rank(
-        self,
-        shelves: Shelves,
-        history: History,
-        hidden: NDArray[np.int32],
-        wanted: NDArray[np.uint64],
-        popular: NDArray[np.int32],
-        places: int,
-    ) -> Ranking:
-        catalogue = shelves.catalogue
-        scratch = getattr(self._thread, "scratch", None)
-        if scratch is None or scratch.position_count < len(catalogue):
-            scratch = self._thread.scratch = Scratch(len(catalogue) + _SPARE_POSITIONS)
-        return rank(
-            scratch,
-            shelves.neighbours,
-            history.positions[-LONGEST_HISTORY:],
-            history.preferences[-LONGEST_HISTORY:],
-            hidden,
-            wanted,
-            catalogue.category_bits,
-            catalogue.ids,
-            popular,
-            places,
-        )
+        return shelves.taken_up(categories, span, before, places)
 
 
-def _session(positions: NDArray[np.int32]) -> History:
-    no = np.zeros(len(positions), dtype=np.bool_)
-    return History(positions, np.ones(len(positions), dtype=np.float32), no, no)
+def _strategy(query: Query, history: History, shelves: Shelves, found: Listing, stale: bool) -> Strategy:
+    if len(history) and shelves.model is None:
+        return Strategy.DEGRADED
+    if not found.ranking.learned:
+        return Strategy.POPULAR
+    if not query.reader_id:
+        return Strategy.SESSION
+    return Strategy.STALE if stale else Strategy.PERSONAL

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from service.domain.answers import Suggestion
 from service.domain.catalogue import Catalogue
 from service.domain.compiled import njit, types
+from service.domain.content import content_neighbours
 from service.domain.histories import Histories
 from service.domain.model import ItemModel
-from service.domain.popularity import Popularity, most_popular, popular_order
-from service.domain.ranking import Neighbours, Ranking
+from service.domain.popularity import Popularity, Span, most_popular, popular_order
+from service.domain.ranking import Ground, Rows
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Shelves:
     histories: Histories
     popularity: Popularity
     model: ItemModel | None
-    neighbours: Neighbours
+    rows: Rows
+    ground: Ground
     counts: NDArray[np.float64]  # [positions], how popular each book was when they were sorted
     order: NDArray[np.int32]  # [positions], by popularity
     _by_category: dict[str, NDArray[np.int32]] = field(default_factory=dict)  # sorted when asked for
@@ -34,21 +36,18 @@ class Shelves:
     ) -> "Shelves":
         """Put everything in its place."""
         counts = popularity.counts(len(catalogue))
-        return cls(
-            catalogue,
-            histories,
-            popularity,
-            model,
-            _neighbours(catalogue, model),
-            counts,
-            popular_order(counts, catalogue.ids),
-        )
+        order = popular_order(counts, catalogue.ids)
+        rows = Rows.of(catalogue, model)
+        ground = _ground(catalogue, model, rows, order)
+        return cls(catalogue, histories, popularity, model, rows, ground, counts, order)
 
     def with_model(self, model: ItemModel | None) -> "Shelves":
         """Return them with another model."""
         if model is self.model:
             return self
-        return replace(self, model=model, neighbours=_neighbours(self.catalogue, model))
+        rows = Rows.of(self.catalogue, model)
+        ground = _ground(self.catalogue, model, rows, self.order)
+        return replace(self, model=model, rows=rows, ground=ground)
 
     def sorted_anew(self) -> "Shelves":
         """Return them by what readers did up to now."""
@@ -59,12 +58,15 @@ class Shelves:
     def with_catalogue(self, catalogue: Catalogue) -> "Shelves":
         """Return them with a catalogue made from theirs; its new books are the least popular for now."""
         added = np.arange(len(self.catalogue), len(catalogue), dtype=np.int32)
+        rows = self.rows.extended(catalogue, self.model) if len(added) else self.rows
+        order = np.append(self.order, added[np.argsort(catalogue.ids[added])])
         return replace(
             self,
             catalogue=catalogue,
-            neighbours=_extended(self.neighbours, catalogue, self.model) if len(added) else self.neighbours,
+            rows=rows,
+            ground=_ground(catalogue, self.model, rows, order),
             counts=np.append(self.counts, np.zeros(len(added))),
-            order=np.append(self.order, added[np.argsort(catalogue.ids[added])]),
+            order=order,
             _by_category={},
         )
 
@@ -89,37 +91,26 @@ class Shelves:
         wanted = self.catalogue.wanted(categories)
         return found[: _within(positions, self.catalogue.category_bits, wanted, found)].copy()
 
-    def taken_up(self, categories: Sequence[str], since: int | None, places: int) -> list[Suggestion]:
-        """Return the books most taken up since a time in µs, or ever, with how much they were."""
-        counts = self.popularity.counts(len(self.catalogue), since)
+    def taken_up(
+        self, categories: Sequence[str], span: Span, before: Span | None, places: int
+    ) -> list[Suggestion]:
+        """Return the books most taken up in a span of time, with how much they were.
+
+        With another span, of the same length: those that rose most since then.
+        """
+        counts = self.popularity.counts(len(self.catalogue), span)
+        if before is not None:
+            earlier = self.popularity.counts(len(self.catalogue), before)
+            # A rise of what is read a hundred times is told from chance by its square root.
+            counts = np.maximum((counts - earlier) / np.sqrt(earlier + 1), 0)
         among = self.within(np.flatnonzero(counts).astype(np.int32), categories)
         best = most_popular(counts, self.catalogue.ids, among, places).tolist()
         found = ((self.catalogue.at(position), float(counts[position])) for position in best)
         return [Suggestion(book, count) for book, count in found if book]
 
-    def suggestions(self, ranking: Ranking, page: slice) -> list[Suggestion]:
-        """Return a page of a ranking as books with their reasons."""
-        # Every ranked position has a book: a deleted one is in no category and so in no ranking. The book
-        # that speaks for it may be gone.
-        at = self.catalogue.at
-        found = []
-        learned = slice(page.start, min(page.stop, ranking.learned))
-        for position, score, source, share in zip(
-            ranking.positions[learned],
-            ranking.scores[learned],
-            ranking.sources[learned],
-            ranking.shares[learned],
-            strict=True,
-        ):
-            book, because = at(position), at(source)
-            assert book is not None
-            because_id = because.id if because else int(self.catalogue.ids[source])
-            found.append(Suggestion(book, score, because_id, because.title if because else "", share))
-        for position in ranking.positions[max(page.start, ranking.learned) : page.stop]:
-            book = at(position)
-            assert book is not None
-            found.append(Suggestion(book, float(self.counts[position])))
-        return found
+
+def _ground(catalogue: Catalogue, model: ItemModel | None, rows: Rows, order: NDArray[np.int32]) -> Ground:
+    return Ground.of(catalogue, model, rows, content_neighbours(catalogue, model, rows.row_of, order))
 
 
 @njit(
@@ -141,34 +132,3 @@ def _within(positions, category_bits, wanted, found):
                 count += 1
                 break
     return count
-
-
-def _neighbours(catalogue: Catalogue, model: ItemModel | None) -> Neighbours:
-    row_of = np.full(len(catalogue), -1, dtype=np.int32)
-    if model is None:
-        nothing = np.empty(0, dtype=np.int32)
-        return Neighbours(
-            row_of, nothing, np.zeros(1, dtype=np.int64), nothing, np.empty(0, dtype=np.float32)
-        )
-    position_of = catalogue.positions_of_array(np.asarray(model.book_ids))
-    known = np.flatnonzero(position_of >= 0)
-    row_of[position_of[known]] = known
-    # Mapped arrays are handed on as plain ones over the same pages: what the kernel was compiled for.
-    return Neighbours(
-        row_of, position_of, np.asarray(model.indptr), np.asarray(model.indices), np.asarray(model.weights)
-    )
-
-
-def _extended(neighbours: Neighbours, catalogue: Catalogue, model: ItemModel | None) -> Neighbours:
-    """Return neighbours also of the books that were added to the catalogue."""
-    known = len(neighbours.row_of)
-    row_of = np.append(neighbours.row_of, np.full(len(catalogue) - known, -1, dtype=np.int32))
-    if model is None or not len(model.book_ids):
-        return replace(neighbours, row_of=row_of)
-    rows = np.searchsorted(model.book_ids, catalogue.ids[known:])
-    rows[rows == len(model.book_ids)] = 0
-    learned = np.flatnonzero(model.book_ids[rows] == catalogue.ids[known:])
-    row_of[known + learned] = rows[learned]
-    position_of = neighbours.position_of.copy()
-    position_of[rows[learned]] = known + learned
-    return replace(neighbours, row_of=row_of, position_of=position_of)

@@ -11,7 +11,7 @@ from service.importing.problems import BadRow, BadValue, ImportReport
 from service.importing.rules import broken_rule
 from service.importing.run import Progress, run
 from service.importing.sink import Sink, Store
-from service.importing.sources import FORMATS, format_of
+from service.importing.sources import format_of
 
 # A book has to stand on some shelf.
 DEFAULT_CATEGORY = "general"
@@ -32,7 +32,7 @@ def import_books(
     Raises ImportFailed, one line, and what the store raises.
     """
     path = Path(path)
-    layout = format_of(path, format, FORMATS)
+    layout = format_of(path, format)
     return run(path, store, layout, BOOK_COLUMNS, _Books, skip_bad=skip_bad, progress=progress)
 
 

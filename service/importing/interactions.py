@@ -14,12 +14,10 @@ from service.importing.problems import BadRow, BadValue, ImportFailed, ImportRep
 from service.importing.rules import broken_rule
 from service.importing.run import Progress, run
 from service.importing.sink import InteractionRow, Sink, Store
-from service.importing.sources import FORMATS, format_of
+from service.importing.sources import format_of
 
 # Keeps the rules for ids while a row without one is checked: only a row that keeps all rules has a digest.
 _STAND_IN = "digest"
-
-_FORMATS = tuple(each for each in FORMATS if each != "goodbooks")
 
 
 def import_interactions(
@@ -38,7 +36,7 @@ def import_interactions(
     `import_books`; `now` is the time of the import, in microseconds since 1970 UTC, by default the clock's.
     """
     path = Path(path)
-    layout = format_of(path, format, _FORMATS)
+    layout = format_of(path, format)
     moment = time.time_ns() // 1000 if now is None else now
     rows_into = partial(_Interactions, path, moment)
     return run(path, store, layout, INTERACTION_COLUMNS, rows_into, skip_bad=skip_bad, progress=progress)

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from service.importing.chunks import Chunk
-from service.importing.columns import Column
+from service.importing.columns import BOOK_COLUMNS, Column
 from service.importing.problems import ImportFailed
 
-FORMATS = ("csv", "jsonl", "parquet", "goodbooks")
+FORMATS = ("csv", "jsonl", "parquet", "goodbooks", "lightgcn")
 
 _ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".7z"}
 
 
-def format_of(path: Path, chosen: str | None, formats: Sequence[str]) -> str:
+def format_of(path: Path, chosen: str | None) -> str:
     """Return a file's format, by its ending unless chosen; raises ImportFailed, also for what is no file."""
-    if chosen is not None and chosen not in formats:
-        raise ImportFailed(f'{path}: format "{chosen}" is not one of {", ".join(formats)}')
+    if chosen is not None and chosen not in FORMATS:
+        raise ImportFailed(f'{path}: format "{chosen}" is not one of {", ".join(FORMATS)}')
     ending = path.suffix.lower()
     if path.is_dir():
         raise ImportFailed(f"{path} is a folder, not a file")
@@ -48,10 +48,18 @@ def chunks_of(path: Path, layout: str, columns: Sequence[Column]) -> Iterator[Ch
             from service.importing.jsonl_files import read_jsonl
 
             yield from read_jsonl(path, columns)
-        elif layout == "goodbooks":
+        elif layout == "goodbooks" and columns is BOOK_COLUMNS:
             from service.importing.goodbooks import read_goodbooks
 
             yield from read_goodbooks(path)
+        elif layout == "goodbooks":
+            from service.importing.goodbooks_ratings import read_goodbooks_ratings
+
+            yield from read_goodbooks_ratings(path)
+        elif layout == "lightgcn":
+            from service.importing.lightgcn import read_lightgcn
+
+            yield from read_lightgcn(path, tuple(columns))
         else:
             from service.importing.csv_files import read_csv
 

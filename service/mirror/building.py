@@ -16,6 +16,7 @@ from service.domain.books import Book
 from service.domain.catalogue_pages import BookEncoder, bits_of
 from service.domain.interactions import InteractionLog, event_codes, preference_weights
 from service.domain.repeats import repeated
+from service.domain.traits import Traits
 from service.mirror import manifest as manifests
 from service.mirror.array_files import new_array_file
 from service.mirror.directory import BUILDING, clear_abandoned, make_current
@@ -119,6 +120,7 @@ def _write_books(
     end = 0
     with _ArrayFiles(directory, arrays) as files:
         put_ids, put_texts, put_offsets = map(files.new, ("book_ids", "book_texts", "book_offsets"))
+        put_traits = [files.new(f"book_{name}") for name in Traits._fields]
         put_offsets(np.zeros(1, dtype=np.int64))
         stream = iter(books)
         while lot := list(islice(stream, _BOOKS_A_LOT)):
@@ -126,6 +128,8 @@ def _write_books(
             put_ids(encoded.ids)
             put_texts(np.frombuffer(encoded.texts, dtype=np.uint8))
             put_offsets(end + np.cumsum(encoded.lengths))
+            for put, column in zip(put_traits, encoded.traits.columns(), strict=True):
+                put(column)
             end += len(encoded.texts)
             ids.append(encoded.ids)
             category_counts.append(encoded.category_counts)

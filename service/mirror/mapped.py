@@ -11,6 +11,7 @@ from service.domain.catalogue_pages import CataloguePages, word_count
 from service.domain.histories import EventPages
 from service.domain.interactions import HIGHEST_RATING, LOWEST_RATING, RATING_CODE, InteractionType
 from service.domain.popularity import PopularityPages
+from service.domain.traits import Traits
 from service.mirror import manifest as manifests
 from service.mirror.array_files import StoredArray
 from service.mirror.manifest import ARRAY_TYPES
@@ -55,6 +56,7 @@ class Mirror:
                 mapped["book_category_bits"],
                 mapped["book_texts"],
                 mapped["book_offsets"],
+                Traits(*(mapped[f"book_{name}"] for name in Traits._fields)),
                 tuple(manifest["slugs"]),
                 tuple(manifest["book_counts"]),
             ),
@@ -84,6 +86,9 @@ def _verify(arrays: dict[str, StoredArray], manifest: dict[str, Any]) -> None:
     _has_shape(arrays["book_offsets"], (book_count + 1,))
     _ascends(arrays["book_offsets"], to=len(arrays["book_texts"].mapped))
     _verified(arrays["book_texts"])
+    for name in Traits._fields:
+        _has_shape(arrays[f"book_{name}"], (book_count,))
+        _verified(arrays[f"book_{name}"])
     _ascends(arrays["reader_ids"], strictly=True)
     _has_shape(arrays["reader_starts"], (len(arrays["reader_ids"].mapped) + 1,))
     _ascends(arrays["reader_starts"], to=len(arrays["event_times"].mapped))

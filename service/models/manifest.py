@@ -5,18 +5,18 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.domain.model import ItemModel
+from service.domain.model import ItemModel, RankingSettings
 from service.models.errors import ModelError, file_errors
 
 MANIFEST = "manifest.json"
 FORMAT = "recommendations item model"
 # Raise it whenever older programs could not read, or would misread, what is written now.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # UTC time of training, and the first digits of the digest of the manifest, which holds those of the arrays.
 VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 # Settings and metrics are a few kilobytes; a larger file is not a manifest, and is not read into memory.
@@ -41,7 +41,12 @@ class ManifestSummary:
 
 
 def compose(
-    model: ItemModel, arrays: Mapping[str, Any], *, settings: Mapping[str, Any], data_digest: str
+    model: ItemModel,
+    arrays: Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any],
+    data_digest: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make the manifest of a model whose arrays were written as described, and name its version.
 
@@ -58,7 +63,9 @@ def compose(
         "neighbour_count": len(model.indices),
         "catalogue_digest": arrays["book_ids"]["sha256"],
         "data_digest": data_digest,
+        "ranking": asdict(model.ranking),
         "settings": dict(settings),
+        "provenance": dict(provenance or {}),  # how long it took, and by which libraries
         "metrics": dict(model.metrics),
         "arrays": dict(arrays),
     }
@@ -109,6 +116,17 @@ def parse(text: bytes, name: str, version: str) -> dict[str, Any]:
     if written != version:
         raise ModelError(f"{name}: is of version {written}, not {version}")
     return {"version": written} | manifest
+
+
+def ranking(manifest: Mapping[str, Any], name: str) -> RankingSettings:
+    """Read how the model ranks; raises ModelError for settings that this program would misread."""
+    written, expected = manifest.get("ranking"), {field.name: field.type for field in fields(RankingSettings)}
+    if not isinstance(written, dict) or written.keys() != expected.keys():
+        raise ModelError(f'{name}: "ranking" does not hold {", ".join(expected)}')
+    settings = RankingSettings(**written)
+    if broken := settings.broken_rule():
+        raise ModelError(f'{name}: "ranking": {broken}')
+    return settings
 
 
 def trained_second(version: str) -> float:

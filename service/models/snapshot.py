@@ -32,6 +32,8 @@ ARRAYS = {
     "indices": ArrayKind("<i4", 1),
     "weights": ArrayKind("<f4", 1),
     "popularity": ArrayKind("<f4", 1),
+    "source_factors": ArrayKind("<f4", 2),
+    "target_factors": ArrayKind("<f4", 2),
 }
 # The manifest last: where it is, the arrays are.
 FILES = (*(f"{name}.npy" for name in ARRAYS), manifests.MANIFEST)
@@ -40,7 +42,12 @@ _DIGEST_BLOCK_BYTES = 256 * 1024
 
 
 def write(
-    directory: Path, model: ItemModel, *, settings: Mapping[str, Any], data_digest: str
+    directory: Path,
+    model: ItemModel,
+    *,
+    settings: Mapping[str, Any],
+    data_digest: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a model into an empty directory, bytes on the disk on return, and return its manifest.
 
@@ -58,10 +65,12 @@ def write(
             np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         described[name] = {
             "bytes": path.stat().st_size,
-            "length": len(array),
+            "shape": list(array.shape),
             "sha256": _sha256(path, AT_FULL_SPEED),
         }
-    manifest = manifests.compose(model, described, settings=settings, data_digest=data_digest)
+    manifest = manifests.compose(
+        model, described, settings=settings, data_digest=data_digest, provenance=provenance
+    )
     with new_durable_file(directory / manifests.MANIFEST) as file:
         file.write(manifests.write_text(manifest).encode())
     sync_directory(directory)
@@ -97,6 +106,7 @@ def read(directory: Path, *, name: str = "", pace: Pace = AT_FULL_SPEED) -> Item
         reader_count=manifest["reader_count"],
         interaction_count=manifest["interaction_count"],
         metrics=manifest["metrics"],
+        ranking=manifests.ranking(manifest, f"{name}/{path.name}"),
         **arrays,
     )
 
@@ -114,10 +124,9 @@ def _read_array(path: Path, name: str, described: Mapping[str, Any], pace: Pace)
             raise ModelError(f"{name}: is not a NumPy array file") from None
     expected = ARRAYS[path.stem]
     is_expected = mapped.dtype == np.dtype(expected.dtype) and mapped.ndim == expected.dimensions
-    if not is_expected or len(mapped) != described["length"]:
-        shape = ", ".join([str(described["length"]), *["any"] * (expected.dimensions - 1)])
+    if not is_expected or list(mapped.shape) != described["shape"]:
         raise ModelError(
-            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected.dtype}[{shape}]"
+            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected.dtype}{described['shape']}"
         )
     return mapped
 

@@ -99,6 +99,7 @@ class ModelStore:
         *,
         settings: Mapping[str, Any],
         data_digest: str,
+        provenance: Mapping[str, Any] | None = None,
         progress: Callable[[str, float], object] = lambda stage, done: None,
     ) -> str:
         """Write a snapshot, never half of one, and return its version; it is not in use before `promote`.
@@ -106,7 +107,9 @@ class ModelStore:
         Makes a directory where needed, never a bucket. Saving the same model again returns the same version.
         """
         with self._place.new_folder() as folder:
-            manifest = snapshot.write(folder, model, settings=settings, data_digest=data_digest)
+            manifest = snapshot.write(
+                folder, model, settings=settings, data_digest=data_digest, provenance=provenance
+            )
             version: str = manifest["version"]
             self._place.publish(folder, version, lambda done: progress("storing the model", done))
         return version

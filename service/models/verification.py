@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 # 1 MB of float32: a block takes a core for a tenth of a millisecond, and costs no more than its bytes.
 BLOCK_LENGTH = 256 * 1024
+# So that sums of products of factors stay finite in float32.
+LARGEST_FACTOR = 1e12
 
 
 def broken_rule(
@@ -19,7 +21,7 @@ def broken_rule(
     """
 
     def blocks(name: str, overlap: int = 0) -> Iterator[NDArray]:
-        values = arrays[name]
+        values = arrays[name].reshape(-1)
         for start in range(0, len(values), BLOCK_LENGTH):
             yield values[start : start + BLOCK_LENGTH + overlap]
             seen(name)
@@ -40,6 +42,14 @@ def broken_rule(
         return "weights", f"has {len(arrays['weights'])} entries for {neighbour_count} neighbours"
     if len(arrays["popularity"]) != book_count:
         return "popularity", f"has {len(arrays['popularity'])} entries for {book_count} books"
+    shapes = {name: arrays[name].shape for name in ("source_factors", "target_factors")}
+    for name, shape in shapes.items():
+        if len(shape) != 2 or (shape[1] and shape[0] != book_count):
+            return name, f"has the shape {list(shape)} for {book_count} books"
+        if shape[1] != shapes["source_factors"][1]:
+            return name, f"has {shape[1]} factors a book, source_factors {shapes['source_factors'][1]}"
+        if not all(np.abs(block).max(initial=0) < LARGEST_FACTOR for block in blocks(name)):
+            return name, f"holds a value that is not finite or not below {LARGEST_FACTOR:.0e}"
     for name in ("weights", "popularity"):
         # NaN fails both comparisons.
         if not all(block.min() >= 0 and block.max() < np.inf for block in blocks(name)):

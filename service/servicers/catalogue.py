@@ -39,9 +39,9 @@ class CatalogueServicer(GeneratedServicer):
         if request.category:
             catalogue.wanted([request.category], "category")
         query = ("ListBooks", request.category)
-        last_id = self._pages.read(request.page_token, query) if request.page_token else 0
+        (last_id,) = self._pages.read(request.page_token, query) if request.page_token else (0,)
         books = list(islice(catalogue.books(last_id, request.category), size + 1))
-        token = self._pages.issue(books[size - 1].id, query) if len(books) > size else ""
+        token = self._pages.issue([books[size - 1].id], query) if len(books) > size else ""
         return pb.ListBooksResponse(
             books=[_book_to_message(book) for book in books[:size]], next_page_token=token
         )

@@ -16,7 +16,7 @@ from service.domain.errors import Unavailable
 from service.domain.exposures import Exposure
 from service.domain.interactions import Interaction
 from service.domain.kept import Kept
-from service.domain.recommender import Recommender
+from service.domain.recommender import MOST_KEPT_SHOWN, Recommender
 from service.exposures import Exposures
 from service.handler_threads import on_pool
 from service.ledger import Ledger
@@ -26,11 +26,9 @@ from service.servicers.checking import MOST_CATEGORIES, Check
 from service.servicers.errors import status_of
 from service.servicers.interactions import interactions_from_message
 from service.servicers.pages import OutdatedPage, Pages
+from service.servicers.queries import query_from_message, spans_from_message
 from service.servicers.recommended_books import RecommendedBooks, outcome
 
-_MOST_RECENT_BOOKS = 100
-_MOST_EXCLUDED_BOOKS = 1000
-_SHORTEST_WINDOW_SECONDS, _LONGEST_WINDOW_SECONDS = 3600, 3650 * 86_400
 _MODEL_RETRY_SECONDS = 30.0  # the first training takes seconds to minutes
 
 _STRATEGIES = {
@@ -107,16 +105,9 @@ class RecommendationServicer(GeneratedServicer):
     ) -> bytes:
         check = Check()
         places = check.page_size(request.page_size)
-        since = None
-        if request.HasField("window"):
-            seconds = request.window.seconds + request.window.nanos / 1e9
-            if not 0 <= request.window.nanos < 1_000_000_000:
-                check.refuse("window.nanos", request.window.nanos, "is not between 0 and 999999999")
-            elif not _SHORTEST_WINDOW_SECONDS <= seconds <= _LONGEST_WINDOW_SECONDS:
-                check.refuse("window", f"{seconds:.15g}s", "is not between 1 hour and 3650 days")
-            since = self._now() - int(seconds * 1e6)
+        span, before = spans_from_message(request, self._now(), check)
         check.done()
-        books = self._recommender.popular(request.category, since, places)
+        books = self._recommender.popular(request.category, places, span, before)
         reply = pb.PopularBooksResponse(recommendation_id=self._answer_id(Strategy.POPULAR, "", books))
         return reply.SerializeToString() + self._books.encoded(books, request.category)
 
@@ -159,69 +150,39 @@ class RecommendationServicer(GeneratedServicer):
         return response
 
     def _recommend(self, request: pb.RecommendRequest) -> bytes:
-        query = self._query(request)
+        query = query_from_message(request, self._recommender.catalogue)
         model = self._recommender.model
         basis = model.version if model else ""
-        # All that shapes the list, and neither where the page begins nor how long it is.
-        listed = (
-            query.reader_id,
-            query.recent_book_ids,
-            query.categories,
-            query.exclude_book_ids,
-            query.include_read,
-        )
+        listed = query.filters()
         if request.page_token:
-            query.skip = self._pages.read(request.page_token, listed, basis)
+            query.shown = self._pages.read(request.page_token, listed, basis)
         answer = self._recommender.recommend(query)
         if request.page_token and answer.model_version != basis:
             raise OutdatedPage  # the model was swapped just now
         self._metrics.answered(answer.strategy, answer.filled)
-        place = (listed, query.skip, query.places)
+        place = (listed, query.explain, query.shown, query.places)
         encoded = self._kept.get(place, answer)
         if encoded is None:
             encoded = self._encoded(query, listed, answer)
-            self._kept.put(place, encoded, answer)
+            if len(query.shown) <= MOST_KEPT_SHOWN:
+                self._kept.put(place, encoded, answer)
         name = self._answer_id(answer.strategy, answer.model_version, answer.suggestions)
         return pb.RecommendResponse(recommendation_id=name).SerializeToString() + encoded
 
     def _encoded(self, query: Query, listed: tuple[object, ...], answer: Answer) -> bytes:
         """Return the reply to a query in wire format, all but its recommendation_id."""
-        following = query.skip + query.places
+        token = ""
+        if answer.more:
+            shown = [*query.shown, *(each.book.id for each in answer.suggestions)]
+            token = self._pages.issue(shown, listed, answer.model_version)
         reply = pb.RecommendResponse(
-            next_page_token=self._pages.issue(following, listed, answer.model_version) if answer.more else "",
+            next_page_token=token,
             model_version=answer.model_version,
             strategy=_STRATEGIES[answer.strategy],
             filled_count=answer.filled,
         )
         category = query.categories[0] if len(query.categories) == 1 else ""
         return reply.SerializeToString() + self._books.encoded(answer.suggestions, category)
-
-    def _query(self, request: pb.RecommendRequest) -> Query:
-        check = Check()
-        if request.reader_id < 0:
-            check.identifier("reader_id", request.reader_id)
-        recent, categories = tuple(request.recent_book_ids), tuple(request.categories)
-        excluded = tuple(request.exclude_book_ids)
-        if recent:
-            if request.reader_id:
-                check.refuse("recent_book_ids", len(recent), "entries and a reader_id exclude each other")
-            check.at_most("recent_book_ids", recent, _MOST_RECENT_BOOKS)
-            catalogue = self._recommender.catalogue
-            for index, book_id in enumerate(recent[:_MOST_RECENT_BOOKS]):
-                if book_id not in catalogue:
-                    check.refuse(f"recent_book_ids[{index}]", book_id, "is not in the catalogue")
-        check.at_most("categories", categories, MOST_CATEGORIES)
-        check.at_most("exclude_book_ids", excluded, _MOST_EXCLUDED_BOOKS)
-        places = check.page_size(request.page_size)
-        check.done()
-        return Query(
-            reader_id=request.reader_id,
-            recent_book_ids=recent,
-            categories=categories,
-            exclude_book_ids=excluded,
-            include_read=request.include_read,
-            places=places,
-        )
 
     def _answer_id(self, strategy: str, model_version: str, shown: Sequence[Suggestion]) -> str:
         """Name an answer, count what it shows, and let it be stored where it is sampled."""

@@ -49,13 +49,18 @@ class RecommendedBooks:
     def encoded(self, suggestions: Iterable[Suggestion], category: str = "") -> bytes:
         """Return the field in wire format; `category` is where popular ones are popular."""
         pieces: list[bytes] = []
-        for book, score, because_id, because_title, share in suggestions:
+        for suggestion in suggestions:
+            book, score, because_id, because_title, share, volume_before, parts = suggestion
             body = self._bodies.get(book.id)
             if body is None or body[0] is not book:
                 # The same book may be another object: it is decoded anew every now and then.
                 body = (book, _body(book) if body is None or body[0] != book else body[1])
                 _keep(self._bodies, book.id, body)
-            if because_id:
+            if volume_before or parts:
+                reason_in_full = _reason_in_full(suggestion)
+                size = len(body[1]) + _DOUBLE_BYTES + len(reason_in_full)
+                pieces += (_head(size), body[1], _double(score), reason_in_full)
+            elif because_id:
                 reason = self._reasons.get(because_id)
                 if reason is None or reason[0] != because_title:
                     reason = (because_title, _learned_reason(because_id, because_title))
@@ -93,6 +98,32 @@ def _learned_reason(because_id: int, because_title: str) -> bytes:
     )
     content = message.SerializeToString() + _SHARE
     return _REASON + _varint(len(content) + _DOUBLE_BYTES) + content
+
+
+def _reason_in_full(suggestion: Suggestion) -> bytes:
+    """Return the field `reason` as explain asks for it, made whole: few ask."""
+    parts = [
+        pb.Reason.Part(book_id=part.book_id, title=part.title, share=part.share) for part in suggestion.parts
+    ]
+    before = suggestion.volume_before
+    if before:
+        message = pb.Reason(
+            kind=pb.Reason.KIND_NEXT_IN_SERIES,
+            because_book_id=before.book_id,
+            because_title=before.title,
+            series=suggestion.book.series,
+            parts=parts,
+        )
+    else:
+        message = pb.Reason(
+            kind=pb.Reason.KIND_BECAUSE_YOU_READ,
+            because_book_id=suggestion.because_id,
+            because_title=suggestion.because_title,
+            share=suggestion.share,
+            parts=parts,
+        )
+    content = message.SerializeToString()
+    return _REASON + _varint(len(content)) + content
 
 
 @lru_cache(1024)  # categories are tens

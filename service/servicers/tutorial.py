@@ -1,5 +1,7 @@
 """Answers the tutorial's contract from the same recommender as the v1 API."""
 
+from dataclasses import replace
+
 import grpc
 from recommendations_pb2 import (
     BookCategory,
@@ -44,17 +46,19 @@ class TutorialServicer(RecommendationsServicer):
         catalogue = self._recommender.catalogue
         if shelf not in catalogue.book_counts:
             return RecommendationResponse()
-        answer = self._recommender.recommend(
-            Query(
-                reader_id=request.user_id,
-                categories=(shelf,),
-                # The id field of these clients has no room for them.
-                exclude_book_ids=catalogue.ids_beyond_int32,
-                places=request.max_results,
-            )
+        query = Query(
+            reader_id=request.user_id,
+            categories=(shelf,),
+            # The id field of these clients has no room for them.
+            exclude_book_ids=catalogue.ids_beyond_int32,
+            places=request.max_results,
         )
+        books = [each.book for each in self._recommender.recommend(query).suggestions]
+        if len(books) < request.max_results:
+            # Fewer only where the shelf holds no more: here at last come later volumes, other editions.
+            query = replace(query, any_edition=True, any_volume=True, shown=[book.id for book in books])
+            query.places -= len(books)
+            books += [each.book for each in self._recommender.recommend(query).suggestions]
         return RecommendationResponse(
-            recommendations=[
-                BookRecommendation(id=each.book.id, title=each.book.title) for each in answer.suggestions
-            ]
+            recommendations=[BookRecommendation(id=book.id, title=book.title) for book in books]
         )

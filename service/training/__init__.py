@@ -1,23 +1,31 @@
 """Interactions in, a model and its figures out; knows neither storage nor snapshots on disk."""
 
+from service.training.chart import chart
 from service.training.errors import TrainingError
-from service.training.evaluation import COLUMNS, Evaluation, evaluate, popularity_alone
+from service.training.evaluation import evaluate, evaluate_ranker, popularity_alone, served, trial_of
+from service.training.figures import Evaluation
+from service.training.gate import refusal, serving_refusal
 from service.training.holdout import compare, split, train_with_holdout
-from service.training.item_neighbours import Progress, train
+from service.training.learning import Progress, train
 from service.training.provenance import data_digest
 from service.training.settings import TrainingSettings
 
 __all__ = [
-    "COLUMNS",
     "Evaluation",
     "Progress",
     "TrainingError",
     "TrainingSettings",
+    "chart",
     "compare",
     "data_digest",
     "evaluate",
+    "evaluate_ranker",
     "popularity_alone",
+    "refusal",
+    "served",
+    "serving_refusal",
     "split",
     "train",
     "train_with_holdout",
+    "trial_of",
 ]

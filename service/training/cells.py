@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.folding import fold_all
-from service.domain.interactions import TYPE_WEIGHTS, InteractionLog, event_codes
+from service.domain.interactions import IS_READ_TYPE, InteractionLog, event_codes
 from service.training.errors import TrainingError
 
 
@@ -62,8 +62,8 @@ def fold(log: InteractionLog, book_ids: NDArray[np.int64]) -> Cells:
 
     Raises TrainingError for a type of interaction that has no weight.
     """
-    if len(log) and log.types.max() >= len(TYPE_WEIGHTS):
-        raise TrainingError(f"interactions: {log.types.max()} is not a type (1 to {len(TYPE_WEIGHTS) - 1})")
+    if len(log) and log.types.max() >= len(IS_READ_TYPE):
+        raise TrainingError(f"interactions: {log.types.max()} is not a type (1 to {len(IS_READ_TYPE) - 1})")
     log = log.by_time()
     books = positions_of(book_ids, log.book_ids)
     known = np.flatnonzero(books >= 0)

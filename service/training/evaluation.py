@@ -1,45 +1,52 @@
 """How well a model finds what readers did next; knows nothing of how models are learned.
 
-All-ranking protocol: every book that is not in the reader's training history is ranked, by the kernel that
+All-ranking protocol: every book that is not in the reader's training history is ranked, by the class that
 serves, and the first 20 are compared with what was held out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.histories import EventPages, Histories
-from service.domain.interactions import InteractionLog
-from service.domain.model import ItemModel
-from service.domain.popularity import popular_order
-from service.domain.ranking import Neighbours, Scratch, rank
-from service.domain.recommender import LONGEST_HISTORY
+from service.domain.answers import Query
+from service.domain.books import Book
+from service.domain.interactions import IS_READ_TYPE, InteractionLog
+from service.domain.model import NO_FACTORS, ItemModel
+from service.domain.recommender import Recommender
 from service.training.cells import Cells, fold, positions_of
 from service.training.errors import TrainingError
+from service.training.figures import PLACES, Evaluation, judge
 
-PLACES = 20  # as in the published tables
-COLUMNS = ("method", "recall@20", "ndcg@20", "hit rate", "coverage")
 _READERS_BETWEEN_REPORTS = 500
+
+Report = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Means over readers with something held out; fields not said otherwise are shares, 0 to 1."""
+class Trial:
+    """What was known, what readers did next, and whose rankings are compared with it."""
 
-    method: str
-    recall: float  # found / held out
-    ndcg: float  # binary; the ideal has min(20, held out) finds in front
-    hit_rate: float  # readers with one find at least
-    coverage: float  # books of the catalogue in the first 20 of any reader
-    recall_standard_error: float
-    ndcg_standard_error: float
-    reader_count: int
+    book_ids: NDArray[np.int64]
+    books: Sequence[Book]  # theirs, for what serving makes of series, editions and authors
+    known: InteractionLog
+    known_cells: Cells
+    wanted: Cells
+    readers: NDArray[np.int64]  # positions in wanted.reader_ids
+    unknown_reader_count: int  # of all readers with something wanted, those without any history
 
-    def row(self) -> tuple[str, float, float, float, float]:
-        """Return the figures in the order of COLUMNS."""
-        return self.method, self.recall, self.ndcg, self.hit_rate, self.coverage
+    @property
+    def reader_ids(self) -> NDArray[np.int64]:
+        """Return the ids of the readers that are judged."""
+        return self.wanted.reader_ids[self.readers]
+
+
+class Ranker(Protocol):
+    """Ranks books for the readers of a trial: [readers, PLACES] positions, -1 where books run out."""
+
+    def __call__(self, trial: Trial, progress: Report | None = None) -> NDArray[np.int32]: ...
 
 
 def popularity_alone(model: ItemModel) -> ItemModel:
@@ -50,6 +57,58 @@ def popularity_alone(model: ItemModel) -> ItemModel:
         indptr=np.zeros(len(model.book_ids) + 1, dtype=np.int64),
         indices=np.empty(0, dtype=np.int32),
         weights=np.empty(0, dtype=np.float32),
+        source_factors=NO_FACTORS,
+        target_factors=NO_FACTORS,
+    )
+
+
+def trial_of(
+    book_ids: NDArray[np.int64],
+    train_log: InteractionLog,
+    held_out: InteractionLog,
+    *,
+    books: Sequence[Book] | None = None,
+    largest_reader_count: int | None = None,
+    seed: int = 0,
+) -> Trial:
+    """Prepare to judge by what was held out; without `books` nothing is known of them but their ids.
+
+    Held-out books that the catalogue lacks, that the reader already had, or that they did not like (by the
+    mean of all their ratings, held out or not), are not looked for. With `largest_reader_count` a random
+    choice of readers is judged. Raises TrainingError when nothing is left to look for.
+    """
+    known = fold(train_log, book_ids)
+    wanted = _wanted(fold(train_log.followed_by(held_out), book_ids), known)
+    readers = np.flatnonzero(wanted.counts())
+    if not len(readers):
+        raise TrainingError("held-out interactions: none is with a book that is new to its reader")
+    unknown = int((~np.isin(wanted.reader_ids[readers], known.reader_ids)).sum())
+    if largest_reader_count is not None and len(readers) > largest_reader_count:
+        chosen = np.random.default_rng(seed).choice(len(readers), largest_reader_count, replace=False)
+        readers = readers[np.sort(chosen)]
+    named = [_book(book_id) for book_id in book_ids.tolist()] if books is None else books
+    return Trial(book_ids, named, train_log, known, wanted, readers, unknown)
+
+
+def evaluate_ranker(
+    method: str, ranker: Ranker, trial: Trial, *, seed: int = 0, progress: Report | None = None
+) -> Evaluation:
+    """Judge what ranks books in any way."""
+    cells = trial.known_cells.take(trial.known_cells.preferences > 0)
+    lengths = np.zeros(len(trial.readers), dtype=np.int64)
+    places = positions_of(cells.reader_ids, trial.reader_ids)
+    lengths[places >= 0] = cells.counts()[places[places >= 0]]
+    readers_of_book = np.bincount(cells.books, minlength=len(trial.book_ids))
+    found = ranker(trial, progress)
+    return judge(
+        method,
+        found,
+        trial.wanted,
+        trial.readers,
+        lengths,
+        readers_of_book,
+        len(trial.known_cells.reader_ids),
+        seed,
     )
 
 
@@ -60,24 +119,22 @@ def evaluate(
     *,
     largest_reader_count: int | None = None,
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Report | None = None,
 ) -> Evaluation:
-    """Judge a model learned from `train_log` by the books held out.
+    """Judge a model by the books held out, as `trial_of` says."""
+    trial = trial_of(
+        model.book_ids, train_log, held_out, largest_reader_count=largest_reader_count, seed=seed
+    )
+    return evaluate_ranker(model.method, served(model), trial, seed=seed, progress=progress)
 
-    Held-out books that the catalogue lacks, that the reader already had, or that they did not like (by the
-    mean of all their ratings, held out or not), are not looked for. With `largest_reader_count` a random
-    choice of readers is judged. Raises TrainingError when nothing is left to look for.
-    """
-    everything = fold(train_log.followed_by(held_out), model.book_ids)
-    wanted = _wanted(everything, fold(train_log, model.book_ids))
-    readers = np.flatnonzero(wanted.counts())
-    if not len(readers):
-        raise TrainingError("held-out interactions: none is with a book that is new to its reader")
-    if largest_reader_count is not None and len(readers) > largest_reader_count:
-        chosen = np.random.default_rng(seed).choice(len(readers), largest_reader_count, replace=False)
-        readers = readers[np.sort(chosen)]
-    found = recommend(model, train_log, wanted.reader_ids[readers], progress=progress)
-    return _judge(model, wanted, readers, found)
+
+def served(model: ItemModel) -> Ranker:
+    """Return the ranking that readers get from this model."""
+
+    def ranker(trial: Trial, progress: Report | None = None) -> NDArray[np.int32]:
+        return recommend(model, trial.known, trial.reader_ids, books=trial.books, progress=progress)
+
+    return ranker
 
 
 def recommend(
@@ -85,40 +142,37 @@ def recommend(
     log: InteractionLog,
     reader_ids: NDArray[np.int64],
     *,
+    books: Sequence[Book] | None = None,
     places: int = PLACES,
-    progress: Callable[[float], None] | None = None,
+    progress: Report | None = None,
 ) -> NDArray[np.int32]:
     """Rank for each reader what is not in their history: [readers, places] positions, -1 where books run out.
 
-    The same kernel, histories and filling by popularity as in serving, but that viewed books are hidden too.
+    By the very class that serves, but that what was only looked at or wished for is left out too.
     """
-    book_count = len(model.book_ids)
-    log = log.by_time()
-    histories = Histories(EventPages.of(log, positions_of(model.book_ids, log.book_ids).astype(np.int32)))
-    same = np.arange(book_count, dtype=np.int32)
-    neighbours = Neighbours(same, same, model.indptr, model.indices, model.weights)
-    anything, bits = np.ones(1, dtype=np.uint64), np.ones((book_count, 1), dtype=np.uint64)
-    popular = popular_order(model.popularity.astype(np.float64), model.book_ids)
-    scratch = Scratch(book_count)
+    named = [_book(book_id) for book_id in model.book_ids.tolist()] if books is None else books
+    live = Recommender.of(named, log, model)
+    # What was read is hidden by serving itself.
+    cells = fold(log, model.book_ids)
+    others = np.isin(cells.reader_ids, log.reader_ids[~IS_READ_TYPE[log.types]])
+    starts = np.append(0, np.cumsum(cells.counts()))
+    seen = {
+        reader_id: model.book_ids[cells.books[starts[place] : starts[place + 1]]].tolist()
+        for place, reader_id in enumerate(cells.reader_ids.tolist())
+        if others[place]
+    }
     found = np.full((len(reader_ids), places), -1, dtype=np.int32)
     for row, reader_id in enumerate(reader_ids.tolist()):
         if progress and row % _READERS_BETWEEN_REPORTS == 0:
             progress(row / len(reader_ids))
-        history = histories.of(reader_id)
-        positions = rank(
-            scratch,
-            neighbours,
-            history.positions[-LONGEST_HISTORY:],
-            history.preferences[-LONGEST_HISTORY:],
-            history.positions,
-            anything,
-            bits,
-            model.book_ids,
-            popular,
-            places,
-        ).positions
-        found[row, : len(positions)] = positions
+        query = Query(reader_id, exclude_book_ids=seen.get(reader_id, ()), places=places)
+        best = np.array(live.ranked(query), dtype=np.int64)
+        found[row, : len(best)] = positions_of(model.book_ids, best)
     return found
+
+
+def _book(book_id: int) -> Book:
+    return Book(book_id, str(book_id))  # of no author, series or category that could speak for it
 
 
 def _wanted(everything: Cells, known: Cells) -> Cells:
@@ -130,27 +184,3 @@ def _wanted(everything: Cells, known: Cells) -> Cells:
     keys = readers * book_count + everything.books
     new = ~np.isin(keys, known.readers * book_count + known.books)
     return everything.take(new & (everything.preferences > 0))
-
-
-def _judge(
-    model: ItemModel, wanted: Cells, readers: NDArray[np.int64], found: NDArray[np.int32]
-) -> Evaluation:
-    book_count, places = len(model.book_ids), found.shape[1]
-    keys = np.where(found >= 0, readers[:, None] * book_count + found, -1)
-    hits = np.isin(keys, wanted.readers * book_count + wanted.books)
-    wanted_counts = wanted.counts()[readers]
-    discounts = 1 / np.log2(np.arange(2, places + 2))
-    ideal = np.cumsum(discounts)[np.minimum(wanted_counts, places) - 1]
-    recalls = hits.sum(axis=1) / wanted_counts
-    gains = hits @ discounts / ideal
-    shown = np.unique(found[found >= 0])
-    return Evaluation(
-        method=model.method,
-        recall=float(recalls.mean()),
-        ndcg=float(gains.mean()),
-        hit_rate=float(hits.any(axis=1).mean()),
-        coverage=len(shown) / book_count,
-        recall_standard_error=float(recalls.std() / np.sqrt(len(readers))),
-        ndcg_standard_error=float(gains.std() / np.sqrt(len(readers))),
-        reader_count=len(readers),
-    )

@@ -6,11 +6,12 @@ import numpy as np
 
 from service.domain.books import Book
 from service.domain.interactions import Interaction, InteractionLog, InteractionType
-from service.domain.model import ItemModel
+from service.domain.model import NO_FACTORS, ItemModel, RankingSettings
 
 
-def book(book_id: int, *categories: str) -> Book:
-    return Book(book_id, f"Book {book_id}", ("A. Uthor",), categories=categories or ("mystery",))
+def book(book_id: int, *categories: str, **fields) -> Book:
+    values = {"authors": (f"Author {book_id}",), "categories": categories or ("mystery",)}
+    return Book(book_id, f"Book {book_id}", **(values | fields))
 
 
 def did(
@@ -29,9 +30,16 @@ def log_of(*interactions: Interaction) -> InteractionLog:
 
 
 def model_of(
-    neighbours: Mapping[int, Mapping[int, float]], book_ids: Sequence[int], version: str = "m1"
+    neighbours: Mapping[int, Mapping[int, float]],
+    book_ids: Sequence[int],
+    version: str = "m1",
+    *,
+    unread: Sequence[int] = (),
+    source_factors: np.ndarray = NO_FACTORS,
+    target_factors: np.ndarray = NO_FACTORS,
+    ranking: RankingSettings = RankingSettings(),  # noqa: B008 - frozen
 ) -> ItemModel:
-    """Make a model from {source: {target: weight}}."""
+    """Make a model from {source: {target: weight}}; nobody has read the `unread`."""
     ids = np.array(sorted(book_ids), dtype=np.int64)
     place = {book_id: index for index, book_id in enumerate(ids.tolist())}
     rows = [neighbours.get(book_id, {}) for book_id in ids.tolist()]
@@ -43,7 +51,10 @@ def model_of(
         np.cumsum([0, *map(len, rows)]),
         np.array([place[target] for row in rows for target in row], dtype=np.int32),
         np.array([weight for row in rows for weight in row.values()], dtype=np.float32),
-        np.ones(len(ids), dtype=np.float32),
+        np.where(np.isin(ids, unread), 0, 1).astype(np.float32),
         reader_count=1,
         interaction_count=1,
+        source_factors=source_factors,
+        target_factors=target_factors,
+        ranking=ranking,
     )

@@ -10,6 +10,7 @@ from service.domain.popularity import (
     WINDOW_STEP_MICROSECONDS,
     Popularity,
     PopularityPages,
+    Span,
     most_popular,
     popular_order,
 )
@@ -65,29 +66,29 @@ def test_a_window_begins_at_the_whole_minute_before():
     live = popularity_of(did(7, 1, at=MINUTE - 1), did(7, 2, at=MINUTE))
     learn(live, did(8, 1, at=MINUTE - 1), did(8, 3, at=MINUTE))
     for since in (MINUTE, MINUTE + 1, 2 * MINUTE - 1):
-        assert live.counts(4, since).tolist() == [0, 0, 1, 1]
-    assert live.counts(4, MINUTE - 1).tolist() == [0, 2, 1, 1]
-    assert live.counts(4, 2 * MINUTE).tolist() == [0, 0, 0, 0]
+        assert live.counts(4, Span(since)).tolist() == [0, 0, 1, 1]
+    assert live.counts(4, Span(MINUTE - 1)).tolist() == [0, 2, 1, 1]
+    assert live.counts(4, Span(2 * MINUTE)).tolist() == [0, 0, 0, 0]
 
 
 def test_a_window_that_was_asked_for_before_counts_what_comes_late():
     live = popularity_of(did(7, 1, at=5 * MINUTE))
-    assert live.counts(4, 3 * MINUTE).sum() == 1
+    assert live.counts(4, Span(3 * MINUTE)).sum() == 1
     learn(live, did(7, 2, at=4 * MINUTE), did(7, 3, at=2 * MINUTE))
-    assert live.counts(4, 3 * MINUTE).tolist() == [0, 1, 1, 0]
+    assert live.counts(4, Span(3 * MINUTE)).tolist() == [0, 1, 1, 0]
 
 
 def test_counts_belong_to_the_caller():
     live = popularity_of(did(7, 1))
     for since in (None, 0):
-        live.counts(4, since)[:] = 1000
-        assert live.counts(4, since).tolist() == [0, 1, 0, 0]
+        live.counts(4, Span(since))[:] = 1000
+        assert live.counts(4, Span(since)).tolist() == [0, 1, 0, 0]
 
 
 def test_every_window_is_right_however_many_are_asked_for():
     live = popularity_of(*(did(7, 1, at=n * MINUTE) for n in range(50)))
     for _ in range(2):
-        assert [live.counts(4, n * MINUTE)[1] for n in range(50)] == list(range(50, 0, -1))
+        assert [live.counts(4, Span(n * MINUTE))[1] for n in range(50)] == list(range(50, 0, -1))
 
 
 def test_many_small_batches_count_like_one():
@@ -99,7 +100,7 @@ def test_many_small_batches_count_like_one():
     for event in events[20:]:
         learn(live, event)
     for since in (None, 0, 4 * MINUTE):
-        assert live.counts(4, since).tolist() == popularity_of(*events).counts(4, since).tolist()
+        assert live.counts(4, Span(since)).tolist() == popularity_of(*events).counts(4, Span(since)).tolist()
 
 
 def test_books_that_came_later_or_are_gone_do_no_harm():
@@ -107,7 +108,7 @@ def test_books_that_came_later_or_are_gone_do_no_harm():
     learn(live, did(8, 6), did(8, 99))
     assert live.counts(4).tolist() == [0, 1, 0, 0]
     assert live.counts(7).tolist() == [0, 1, 0, 0, 0, 0, 1]
-    assert live.counts(7, 0).tolist() == [0, 1, 0, 0, 0, 0, 1]
+    assert live.counts(7, Span(0)).tolist() == [0, 1, 0, 0, 0, 0, 1]
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=30), st.integers(1, 10), st.randoms())
@@ -117,3 +118,29 @@ def test_the_most_popular_are_the_first_of_all(weights, places, random):
     among = np.flatnonzero(np.arange(len(weights)) % 3).astype(np.int32)
     expected = [position for position in popular_order(counts, ids).tolist() if position in among][:places]
     assert most_popular(counts, ids, among, places).tolist() == expected
+
+
+DAY = 24 * 60 * MINUTE
+
+
+def test_what_is_a_half_life_old_counts_half_wherever_it_is_kept():
+    events = did(1, 0, at=10 * DAY), did(2, 1, at=9 * DAY), did(3, 2, VIEW, at=8 * DAY), did(4, 3)
+    expected = [1, 0.5, pytest.approx(0.05, rel=1e-6), pytest.approx(0, abs=1e-3)]
+    span = Span(half_life=DAY, now=10 * DAY)
+    stored, learned = popularity_of(*events), popularity_of()
+    log = log_of(*events)
+    learned.learn(log, positions_in(log))
+    for live in (stored, learned):
+        assert live.counts(4, span).tolist() == expected
+        assert live.counts(4, span._replace(since=9 * DAY)).tolist() == [1, 0.5, 0, 0]
+    assert stored.counts(4).tolist() == [1, 1, pytest.approx(0.2), 1]
+
+
+def test_what_is_ahead_of_the_clock_counts_no_more_than_what_is_now():
+    assert popularity_of(did(1, 1, at=DAY + MINUTE)).counts(4, Span(half_life=DAY, now=DAY))[1] == 1
+
+
+def test_a_span_ends_before_the_minute_it_names():
+    live = popularity_of(did(1, 1, at=DAY), did(2, 1, at=2 * DAY), did(3, 1, at=3 * DAY))
+    assert live.counts(4, Span(DAY, 3 * DAY))[1] == 2
+    assert live.counts(4, Span(DAY + MINUTE, 3 * DAY + MINUTE))[1] == 2

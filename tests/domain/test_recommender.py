@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from service.domain.answers import Query, Strategy
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.interactions import InteractionType
-from service.domain.popularity import WINDOW_STEP_MICROSECONDS
-from service.domain.recommender import DEEPEST_PLACE, Recommender
+from service.domain.listing import DEEPEST_PLACE
+from service.domain.popularity import WINDOW_STEP_MICROSECONDS, Span
+from service.domain.recommender import Recommender
 from tests.domain.shop import book, did, log_of, model_of
 
 BOOKS = [book(1), book(2), book(3, "mystery", "horror"), book(4, "horror"), book(5), book(6, "poetry")]
@@ -161,7 +162,7 @@ def test_equal_scores_are_ordered_by_id_whatever_the_order_of_arrival():
 def test_pages_join_into_the_whole_list():
     paged = shop(did(7, 1), did(8, 4))
     whole = ids(paged.recommend(Query(reader_id=7, places=5)))
-    pages = [paged.recommend(Query(reader_id=7, places=2, skip=skip)) for skip in (0, 2, 4)]
+    pages = [paged.recommend(Query(reader_id=7, places=2, shown=whole[:skip])) for skip in (0, 2, 4)]
     assert [book_id for page in pages for book_id in ids(page)] == whole
     assert [page.more for page in pages] == [True, True, False]
     assert [page.filled for page in pages] == [0, 2, 1]
@@ -169,7 +170,9 @@ def test_pages_join_into_the_whole_list():
 
 def test_paging_ends_at_the_deepest_place():
     many = [book(n) for n in range(1, DEEPEST_PLACE + 50)]
-    answer = Recommender.of(many, log_of()).recommend(Query(places=100, skip=DEEPEST_PLACE - 10))
+    shown = range(1, DEEPEST_PLACE - 9)
+    answer = Recommender.of(many, log_of()).recommend(Query(places=100, shown=shown))
+    assert ids(answer)[0] == DEEPEST_PLACE - 9
     assert len(answer.suggestions) == 10
     assert not answer.more
 
@@ -223,10 +226,23 @@ def test_similar_books_are_the_books_own_neighbours():
 def test_popular_books_count_within_the_window():
     live = shop(*(did(n, book_id, at=n * 10 * MINUTE) for n, book_id in ((1, 2), (2, 2), (3, 5))))
     live.learn([did(4, 5, at=40 * MINUTE), did(5, 4, at=50 * MINUTE)])
-    assert [(each.book.id, each.score) for each in live.popular("", None, 9)] == [(2, 2), (5, 2), (4, 1)]
-    assert [each.book.id for each in live.popular("", 30 * MINUTE, 9)] == [5, 4]
-    assert [each.book.id for each in live.popular("horror", None, 9)] == [4]
-    assert live.popular("", 51 * MINUTE, 9) == []
+    assert [(each.book.id, each.score) for each in live.popular("", 9)] == [(2, 2), (5, 2), (4, 1)]
+    assert [each.book.id for each in live.popular("", 9, Span(30 * MINUTE))] == [5, 4]
+    assert [each.book.id for each in live.popular("horror", 9)] == [4]
+    assert live.popular("", 9, Span(51 * MINUTE)) == []
+
+
+def test_what_rises_goes_before_what_is_large():
+    # 2 is read as much as ever, 4 more than before, 5 less, 6 for the first time.
+    before = [did(n, 2, at=MINUTE) for n in range(9)] + [did(20, 4, at=MINUTE), did(21, 5, at=MINUTE)]
+    now = [did(n, 2, at=5 * MINUTE) for n in range(30, 39)] + [
+        did(n, book_id, at=6 * MINUTE) for n, book_id in ((40, 4), (41, 4), (42, 4), (43, 6))
+    ]
+    live = shop(*before, *now)
+    span, earlier = Span(5 * MINUTE), Span(0, 5 * MINUTE)
+    found = [(each.book.id, each.score) for each in live.popular("", 9, span, earlier)]
+    assert found == [(4, pytest.approx(2 / 2**0.5)), (6, 1.0)]
+    assert [each.book.id for each in live.popular("", 9, span)] == [2, 4, 6]
 
 
 def test_filling_follows_popularity_once_it_is_refreshed():
@@ -239,7 +255,7 @@ def test_filling_follows_popularity_once_it_is_refreshed():
 def test_an_empty_shop_answers_with_nothing():
     empty = Recommender.of([], log_of(), None)
     assert ids(empty.recommend(Query(reader_id=1))) == []
-    assert empty.popular("", None, 5) == []
+    assert empty.popular("", 5) == []
 
 
 def test_an_answer_is_kept_while_nothing_has_changed():

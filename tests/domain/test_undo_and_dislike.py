@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from service.domain.answers import Query, Strategy
 from service.domain.interactions import InteractionType
-from service.domain.recommender import LONGEST_HISTORY, Recommender
+from service.domain.model import RankingSettings
+from service.domain.recommender import Recommender
 from tests.domain.shop import book, did, log_of, model_of
 
 VIEW, WISHLIST, PURCHASE, READ, RATING, REMOVE, NOT_INTERESTED = InteractionType
@@ -89,7 +90,7 @@ def test_reasons_are_liked_books_and_their_share_is_at_most_the_whole():
 
 
 def test_of_a_very_long_history_the_newest_count_and_all_stay_hidden():
-    count = LONGEST_HISTORY + 50
+    count = RankingSettings().longest_history + 50
     books = [book(number) for number in range(1, count + 3)]
     # The oldest speaks for one more book, the newest for another.
     model = model_of({1: {count + 1: 1.0}, count: {count + 2: 1.0}}, range(1, count + 3))
@@ -124,7 +125,7 @@ def test_any_order_of_arrival_gives_the_same_answers(data, doings):
     lots = data.draw(st.integers(1, 5))
     for start in range(0, len(arrival), lots):
         shuffled.learn(arrival[start : start + lots])
-    assert shuffled.popular("", None, 9) == in_order.popular("", None, 9)
+    assert shuffled.popular("", 9) == in_order.popular("", 9)
     shuffled.refresh_popularity()
     for query in (SEVENS, Query(reader_id=7, places=20, include_read=True)):
         assert shuffled.recommend(query) == in_order.recommend(query)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.domain.books import Book
-from service.importing import ImportFailed, import_books, import_interactions
+from service.importing import ImportFailed, import_books
 
 HEADER = (
     "book_id,goodreads_book_id,work_id,authors,original_publication_year,original_title,title,language_code,"
@@ -63,11 +63,6 @@ def test_genres_that_do_not_fit_refuse_the_import(database, write, genres):
     with pytest.raises(ImportFailed, match=r"genres\.csv"):
         import_books(path, database, format="goodbooks")
     assert database.counts().books == 9
-
-
-def test_goodbooks_is_no_layout_of_interactions(database, write):
-    with pytest.raises(ImportFailed, match='format "goodbooks" is not one of csv, jsonl, parquet'):
-        import_interactions(write("x.csv", "reader_id,book_id\n1,1\n"), database, format="goodbooks")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the data set is not here")

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from service import mirroring
+from service.domain.interactions import DEFAULT_WEIGHTS
+from service.domain.popularity import Span
 from service.mirror import MirrorError, build, current_version
 from service.mirroring import MirrorKeeper
 from service.storage import Database, migrate
@@ -82,7 +84,7 @@ def keeper(database, directory):
     keepers = []
 
     def make(hours: float = 24) -> MirrorKeeper:
-        keepers.append(MirrorKeeper(database, directory, hours, kept_answers=0))
+        keepers.append(MirrorKeeper(database, directory, hours, kept_answers=0, weights=DEFAULT_WEIGHTS))
         return keepers[-1]
 
     yield make
@@ -279,9 +281,9 @@ def test_what_was_counted_for_popular_books_does_not_stay_in_memory(database, di
     one = keeper()
     shop = one.open()
     version = current_version(directory)
-    assert len(shop.recommender.popular("", 0, 5)) == 3
+    assert len(shop.recommender.popular("", 5, Span(since=0))) == 3
     names = [f"popularity_{column}.npy" for column in ("times", "positions", "codes")]
     assert all(resident_kib(version, name) for name in names)
     one.start(lambda shop: None)
     wait_until(lambda: not any(resident_kib(version, name) for name in names))
-    assert len(shop.recommender.popular("", 60_000_000, 5)) == 0
+    assert len(shop.recommender.popular("", 5, Span(since=60_000_000))) == 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.domain.model import ItemModel
+from service.domain.model import ItemModel, RankingSettings
 
 TRAINED_AT = 1_795_000_000_000_000  # microseconds since 1970 UTC
 SETTINGS = {"shrink": 3.0, "neighbour_count": 100}
@@ -26,4 +26,7 @@ def made_model(book_count: int = 40, seed: int = 0, trained_at: int = TRAINED_AT
         reader_count=7,
         interaction_count=99,
         metrics={"recall@20": 0.25},
+        source_factors=random.standard_normal((book_count, 8), dtype=np.float32),
+        target_factors=random.standard_normal((book_count, 8), dtype=np.float32),
+        ranking=RankingSettings(recency_exponent=0.5, fold_in_exponent=1.0, rerank_weight=0.7, ordered=True),
     )

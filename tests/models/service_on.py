@@ -30,7 +30,7 @@ def settings(place: Place) -> dict[str, Any]:
 
 def publish(shop: Shop, place: Place) -> list[str]:
     """Save two models of the shop in a place, promote the first, and return their versions."""
-    shop.train(TrainingSettings(neighbour_count=20))
+    shop.train(TrainingSettings(candidate_count=20, factor_count=16))
     versions = []
     for summary in shop.models.list():
         model, manifest = shop.models.load(summary.version), shop.models.manifest(summary.version)

@@ -17,6 +17,7 @@ from tests.models.made_models import DIGEST, SETTINGS, made_model
 from tests.models.places import Place, directory_place, refusal
 
 NOBODY = 65534
+ARRAYS = ["book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors"]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def snapshot(place: Place, store: ModelStore) -> Path:
     return place.files / store.current_version()
 
 
-@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
+@pytest.mark.parametrize("name", ARRAYS)
 def test_truncated_array_is_refused(place: Place, store: ModelStore, snapshot: Path, name: str) -> None:
     path = snapshot / f"{name}.npy"
     size = path.stat().st_size
@@ -40,7 +41,7 @@ def test_truncated_array_is_refused(place: Place, store: ModelStore, snapshot: P
     assert refusal(store.load) == f"{place.called(path)}: has {size - 1} bytes, its manifest says {size}"
 
 
-@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
+@pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("at", [8, -1])
 def test_flipped_bit_in_an_array_is_refused(
     place: Place, store: ModelStore, snapshot: Path, name: str, at: int
@@ -65,8 +66,8 @@ def test_manifest_of_another_format_version_is_refused(
     place: Place, store: ModelStore, snapshot: Path
 ) -> None:
     path = snapshot / "manifest.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    assert refusal(store.load) == f"{place.called(path)}: has format version 2, this program reads 1"
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
+    assert refusal(store.load) == f"{place.called(path)}: has format version 3, this program reads 2"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_manifest_of_another_format_version_is_refused(
         (b"[]", "is not the manifest of a model"),
         (b'{"name": "another program"}', "is not the manifest of a model"),
         (
-            b'{"format": "recommendations item model", "format_version": 1, "version": 5, "x": NaN}',
+            b'{"format": "recommendations item model", "format_version": 2, "version": 5, "x": NaN}',
             "was altered",
         ),
         (b" " * (1 << 20) + b"{}", "is larger than 1048576 bytes"),
@@ -146,6 +147,9 @@ def forged(snapshot: Path, name: str, array: np.ndarray, **options: bool) -> str
         ("weights", lambda old: old[:-1], "not <f4"),
         ("weights", lambda old: old[None, :], "not <f4"),
         ("book_ids", lambda old: old[::-1].copy(), "not strictly ascending"),
+        ("source_factors", lambda old: old * np.float32(np.nan), "not finite"),
+        ("source_factors", lambda old: old.ravel(), "not <f4"),
+        ("target_factors", lambda old: old.astype(np.float16), "holds <f2"),
         ("book_ids", lambda old: old.astype(object), "is not a NumPy array file"),
     ],
 )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
-from service.domain.answers import Suggestion
+from service.domain.answers import Part, Suggestion
 from service.domain.books import Book
 from service.servicers.recommended_books import RecommendedBooks, outcome
 
@@ -12,8 +12,17 @@ from service.servicers.recommended_books import RecommendedBooks, outcome
 TITLES = st.one_of(st.text(max_size=20), st.integers(100, 20_000).map(lambda length: "é" * length))
 IDS = st.integers(1, 2**63 - 1)
 BOOKS = st.builds(Book, id=IDS, title=TITLES, authors=st.lists(TITLES, max_size=3).map(tuple))
+SHARES = st.floats(0, 1, exclude_min=True)
+PARTS = st.builds(Part, IDS, TITLES, SHARES)
 LEARNED = st.builds(
-    Suggestion, BOOKS, st.floats(0, 1e6), IDS, because_title=TITLES, share=st.floats(0, 1, exclude_min=True)
+    Suggestion,
+    BOOKS,
+    st.floats(0, 1e6),
+    IDS,
+    because_title=TITLES,
+    share=SHARES,
+    volume_before=st.one_of(st.none(), PARTS),
+    parts=st.lists(PARTS, max_size=3).map(tuple),
 )
 POPULAR = st.tuples(BOOKS, st.floats(0, 1e6)).map(lambda pair: Suggestion(*pair))
 
@@ -28,6 +37,12 @@ def made_by_protobuf(suggestion: Suggestion, category: str) -> pb.RecommendedBoo
         )
     else:
         reason = pb.Reason(kind=pb.Reason.KIND_POPULAR, category=category)
+    for part in suggestion.parts:
+        reason.parts.add(book_id=part.book_id, title=part.title, share=part.share)
+    if before := suggestion.volume_before:
+        reason.kind, reason.series = pb.Reason.KIND_NEXT_IN_SERIES, suggestion.book.series
+        reason.because_book_id, reason.because_title = before.book_id, before.title
+        reason.ClearField("share")
     book = suggestion.book
     return pb.RecommendedBook(
         book_id=book.id, title=book.title, authors=book.authors, score=suggestion.score, reason=reason

@@ -51,7 +51,7 @@ def run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS * 2,
+        timeout=PATIENCE_SECONDS * 10,  # training, on a machine that does much else
         check=False,
     )
 

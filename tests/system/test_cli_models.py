@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_the_first_training_tells_what_it_learned_and_that_it_beats_popularity(p
 
 def test_models_are_trained_listed_promoted_rolled_back_and_pruned(shop):
     first = listed(shop)[0]["version"]
-    result = command(shop, "train", "--no-promote")
+    result = command(shop, "train", "--no-publish")
     assert result.returncode == 0, result.stderr
     assert "not in use; `recommendations models promote` puts it there" in result.stdout
     second = next(each["version"] for each in listed(shop) if each["version"] != first)
@@ -78,10 +79,66 @@ def test_evaluation_compares_with_popularity_as_table_and_json(prepared_shop):
     result = command(prepared_shop, "evaluate", "--json", "--seed", "3")
     assert result.returncode == 0, result.stderr
     rows = {row["method"]: row for row in json.loads(result.stdout)}
-    assert set(rows) == {"popularity", "item-neighbours"}
-    assert rows["item-neighbours"]["recall@20"] >= 2 * rows["popularity"]["recall@20"]
-    table = command(prepared_shop, "evaluate", "--seed", "3").stdout
-    assert f"{rows['item-neighbours']['recall@20']:.4f}" in table
+    ours = rows.pop("sparse linear, re-ranked by factors")
+    assert set(rows) == {"popularity", "item-kNN", "EASE", "iALS"}
+    assert ours["recall@20"] >= 2 * rows["popularity"]["recall@20"]
+    low, high = ours["recall_interval"]
+    assert low < ours["recall@20"] < high
+    drawn = prepared_shop.directory / "figures.svg"
+    table = command(prepared_shop, "evaluate", "--seed", "3", "--chart", str(drawn)).stdout
+    assert f"{ours['recall@20']:.4f}" in table
+    assert f"{ours['recall@20']:.4f}" in drawn.read_text()
+
+
+def test_the_model_in_use_is_judged_by_a_file_as_it_serves(shop):
+    readers = [str(number) for number in range(1, 400)]
+    write = shop.directory / "test.txt"
+    # Numbers are ids less 1; what these readers have read already is not looked for.
+    write.write_text("".join(f"{reader} 3 14 15 92 65\n" for reader in readers))
+    result = command(shop, "evaluate", "--test", str(write), "--format", "lightgcn", "--json")
+    assert result.returncode == 0, result.stderr
+    popularity, judged = json.loads(result.stdout)
+    assert popularity["method"] == "popularity"
+    assert judged["method"] == f"model {listed(shop)[0]['version']}"
+    assert judged["reader_count"] > 300
+    assert "learned from other data" not in result.stderr
+
+    write.write_text(write.read_text() + "9000000 3\n9000001 14\n")
+    result = command(shop, "evaluate", "--test", str(write), "--format", "lightgcn", "--json")
+    assert "2 of " in result.stderr
+    assert "have no history; they are shown what is popular" in result.stderr
+
+
+def test_test_files_that_judge_nothing_are_refused(shop):
+    write = shop.directory / "test.txt"
+    for content, message in (
+        ("9000000 3\n9000001 14\n", "none of its 2 readers has a history"),
+        ("1 3\n2 9999999\n", "line 2, column book_id: 10000000 is not in the catalogue"),
+        ("1 x\n", "is not a whole number"),
+        ("", "is empty"),
+    ):
+        write.write_text(content)
+        assert_fails(command(shop, "evaluate", "--test", str(write), "--format", "lightgcn"), 1, message)
+    assert_fails(command(shop, "evaluate", "--test", "missing.csv"), 1, "missing.csv does not exist")
+
+
+def test_order_is_switched_off_for_training_and_serving_by_one_option(shop):
+    result = command(shop, "train", "--order", "none")
+    assert result.returncode == 0, result.stderr
+    manifest = json.loads(command(shop, "models", "show").stdout)
+    assert (manifest["ranking"]["ordered"], manifest["ranking"]["recency_exponent"]) == (False, 0.0)
+    assert manifest["settings"]["backward"] == 1.0
+    assert manifest["provenance"]["duration_seconds"] > 0
+    assert "numba" in manifest["provenance"]["libraries"]
+
+
+def test_a_model_that_lost_most_of_the_data_stays_unpublished_with_the_reason(shop):
+    before = listed(shop)[0]["version"]
+    with sqlite3.connect(shop.database) as database:
+        database.execute("DELETE FROM interactions WHERE reader_id % 10 > 1")
+    result = command(shop, "train")
+    assert_fails(result, 1, "stays unpublished: interaction_count is", "were all data there?")
+    assert [each["version"] for each in listed(shop) if each["is_current"]] == [before]
 
 
 def test_training_on_nothing_is_refused(empty_folder):

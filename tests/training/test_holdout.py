@@ -8,9 +8,25 @@ import pytest
 from service.domain.interactions import InteractionLog
 from service.models import ModelStore
 from service.sample import sample_books, sample_interactions
-from service.training import TrainingError, compare, data_digest, split, train, train_with_holdout
+from service.training import (
+    TrainingError,
+    TrainingSettings,
+    compare,
+    data_digest,
+    split,
+    train,
+    train_with_holdout,
+)
+from service.training.learning import METHOD
 from tests.training.made_logs import log_of, random_log
 
+STAGES = (
+    "reading interactions",
+    "counting what is read together",
+    "learning neighbours",
+    "learning factors",
+    "learning what comes next",
+)
 AMAZON_BOOK = Path(__file__).parents[3] / "shared/data/amazon-book/train.txt"
 
 
@@ -34,6 +50,23 @@ def test_a_split_follows_the_seed_and_not_the_order_of_storing() -> None:
     shuffled = log.take(np.random.default_rng(1).permutation(len(log)))
     assert pairs(split(log, seed=3)[1]) == pairs(split(shuffled, seed=3)[1])
     assert pairs(split(log, seed=3)[1]) != pairs(split(log, seed=4)[1])
+
+
+def test_a_split_by_time_holds_out_what_each_reader_did_last_however_it_is_stored() -> None:
+    log, _ = random_log()
+    for stored in (log, log.take(np.random.default_rng(1).permutation(len(log)))):
+        left, held_out = split(stored, latest=True)
+        assert len(left) + len(held_out) == len(log)
+        for reader_id in np.unique(log.reader_ids):
+            mine, rest = held_out.reader_ids == reader_id, left.reader_ids == reader_id
+            books = len(np.unique(log.book_ids[log.reader_ids == reader_id]))
+            assert len(np.unique(held_out.book_ids[mine])) == books // 5
+            last_of_books = [
+                log.occurred_at[(log.reader_ids == reader_id) & (log.book_ids == book)].max()
+                for book in np.unique(held_out.book_ids[mine])
+            ]
+            if last_of_books:
+                assert min(last_of_books) >= left.occurred_at[rest].max()
 
 
 def test_an_empty_log_splits_into_empty_parts() -> None:
@@ -76,12 +109,10 @@ def test_progress_names_each_stage_of_both_trainings() -> None:
     stages: dict[str, None] = {}
     train_with_holdout(log, book_ids, progress=lambda stage, done: stages.setdefault(stage))
     assert list(stages) == [
-        "reading interactions (without what is held out)",
-        "finding neighbours (without what is held out)",
+        *(f"{stage} (without what is held out)" for stage in STAGES),
         "evaluating popularity",
-        "evaluating item-neighbours",
-        "reading interactions",
-        "finding neighbours",
+        f"evaluating {METHOD}",
+        *STAGES,
     ]
 
 
@@ -99,7 +130,15 @@ def test_on_the_sample_shop_recall_is_at_least_twice_popularitys(tmp_path: Path)
 
 
 @pytest.mark.skipif(not AMAZON_BOOK.exists(), reason="the Amazon-Book benchmark is not beside the repository")
-def test_on_amazon_book_neighbours_find_five_times_what_popularity_finds() -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("settings", "least_recall", "least_ndcg"),
+    [(TrainingSettings(), 0.22, 0.125), (TrainingSettings.without_order(), 0.235, 0.135)],
+    ids=["ordered", "sets"],
+)
+def test_on_amazon_book_the_holdouts_bars_are_held(
+    settings: TrainingSettings, least_recall: float, least_ndcg: float
+) -> None:
     lists = [
         np.array(line.split(), dtype=np.int64)
         for line in AMAZON_BOOK.read_text().splitlines()
@@ -111,6 +150,7 @@ def test_on_amazon_book_neighbours_find_five_times_what_popularity_finds() -> No
     log = InteractionLog(
         readers, books, np.full(count, 4, np.uint8), np.full(count, np.nan, np.float32), np.arange(count)
     )
-    popular, learned = compare(log, np.unique(books), largest_reader_count=4_000)
-    assert learned.recall > 0.2 > 5 * popular.recall  # item cosine: .18
-    assert learned.ndcg > 0.12
+    popular, learned = compare(log, np.unique(books), settings=settings)
+    # Figures of all readers are .230 and .131 (ordered), .247 and .143 (sets); 10,000 are judged here.
+    assert learned.recall > max(least_recall, 5 * popular.recall)
+    assert learned.ndcg > least_ndcg

@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from onlinebooks.recommendations.v1 import catalogue_service_pb2 as catalogue
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
@@ -81,6 +82,37 @@ def list_books(**fields):
         (
             recommend(exclude_book_ids=range(1001)),
             {"exclude_book_ids": "1001 entries are not between 0 and 1000"},
+        ),
+        (recommend(max_per_author=-1), {"max_per_author": "-1 is not between 0 and 100"}),
+        (recommend(max_per_author=101), {"max_per_author": "101 is not between 0 and 100"}),
+        (recommend(diversity=1.5), {"diversity": "1.5 is not between 0 and 1"}),
+        (recommend(diversity=-0.1), {"diversity": "-0.1 is not between 0 and 1"}),
+        (recommend(diversity=float("nan")), {"diversity": "nan is not between 0 and 1"}),
+        (
+            recommend(languages=["en", "", "english!", "x" * 36]),
+            {
+                "languages[1]": '"" is not a BCP 47 tag such as "en" or "pt-BR"',
+                "languages[2]": '"english!" is not a BCP 47 tag such as "en" or "pt-BR"',
+                "languages[3]": f'"{"x" * 36}" is not a BCP 47 tag such as "en" or "pt-BR"',
+            },
+        ),
+        (recommend(languages=["en"] * 21), {"languages": "21 entries are not between 0 and 20"}),
+        (
+            recommend(categories=["mystery", "cookery"], every_category=True),
+            {"categories": f'"cookery" {IS_NO_CATEGORY}'},
+        ),
+        (popular(trending=True), {"trending": "True needs a window"}),
+        (
+            popular(trending=True, window=Duration(seconds=86_400), half_life=Duration(seconds=7200)),
+            {"half_life": '"7200s" and trending exclude each other'},
+        ),
+        (
+            popular(half_life=Duration(seconds=60)),
+            {"half_life": '"60s" is not between 1 hour and 3650 days'},
+        ),
+        (
+            popular(half_life=Duration(seconds=7200, nanos=-1)),
+            {"half_life.nanos": "-1 is not between 0 and 999999999"},
         ),
         (
             recommend(reader_id=-1, page_size=-1, categories=["x"] * 21),

@@ -16,7 +16,7 @@ from service.upkeep import MODEL, Upkeep
 from tests.domain.shop import book, did, log_of
 from tests.world import READER_COUNT, wait_until
 
-SMALLER = TrainingSettings(neighbour_count=20)
+SMALLER = TrainingSettings(candidate_count=20, factor_count=16)
 
 
 def version(stub) -> str:

@@ -102,7 +102,7 @@ def test_token_from_before_a_change_of_model_asks_for_the_first_page_again(start
     service = start(shop, model_check_seconds=0.1)
     stub = service.client.recommendations
     token = stub.Recommend(pb.RecommendRequest(**QUERY)).next_page_token
-    trained = shop.train(TrainingSettings(neighbour_count=20))
+    trained = shop.train(TrainingSettings(candidate_count=20, factor_count=16))
     wait_until(lambda: stub.GetModel(pb.GetModelRequest()).version == trained)
     refusal = refused(stub.Recommend, pb.RecommendRequest(**QUERY, page_token=token))
     assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION

@@ -5,6 +5,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
+from service.app import microseconds_now
+from tests.domain.shop import did
 from tests.world import refused
 
 DAY_SECONDS = 86_400
@@ -66,6 +68,30 @@ def test_window_counts_what_happened_in_it_alone(stub):
     assert max(month.values()) < max(ever.values())
     assert sum(month.values()) < sum(popular(seconds=365 * DAY_SECONDS).values()) < sum(ever.values())
     assert popular(seconds=3650 * DAY_SECONDS) == ever
+
+
+def test_a_half_life_favours_what_was_read_lately(start):
+    service = start()
+    stub = service.client.recommendations
+    everything = {book.book_id: book.score for book in popular_books(stub)}
+    year = Duration(seconds=365 * DAY_SECONDS)
+    halved = {book.book_id: book.score for book in popular_books(stub, half_life=year)}
+    assert len(halved) == 100
+    assert all(score < everything[book_id] for book_id, score in halved.items() if book_id in everything)
+    (rare, *_) = sorted(
+        {book.id for book in service.app.recommender.catalogue.books()} - set(everything) - set(halved)
+    )
+    now = microseconds_now()
+    service.app.recommender.learn([did(reader, rare, at=now) for reader in range(10**9, 10**9 + 50)])
+    day = Duration(seconds=DAY_SECONDS)
+    assert popular_books(stub, half_life=day)[0].book_id == rare
+    assert popular_books(stub)[0].book_id != rare
+    (best, *_) = popular_books(stub, window=day, trending=True)
+    assert (best.book_id, best.score) == (rare, 50)
+
+
+def popular_books(stub, **fields):
+    return stub.PopularBooks(pb.PopularBooksRequest(page_size=100, **fields)).books
 
 
 def test_window_of_a_quiet_hour_may_be_empty(start):

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n;onlinebooks/recommendations/v1/recommendation_service.proto\x12\x1eonlinebooks.recommendations.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x01\n\x06Reason\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32+.onlinebooks.recommendations.v1.Reason.Kind\x12\x17\n\x0f\x62\x65\x63\x61use_book_id\x18\x02 \x01(\x03\x12\x15\n\rbecause_title\x18\x03 \x01(\t\x12\r\n\x05share\x18\x04 \x01(\x01\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\"I\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15KIND_BECAUSE_YOU_READ\x10\x01\x12\x10\n\x0cKIND_POPULAR\x10\x02\"\x89\x01\n\x0fRecommendedBook\x12\x0f\n\x07\x62ook_id\x18\x01 \x01(\x03\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x61uthors\x18\x03 \x03(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x36\n\x06reason\x18\x05 \x01(\x0b\x32&.onlinebooks.recommendations.v1.Reason\"\xa9\x01\n\x10RecommendRequest\x12\x11\n\treader_id\x18\x01 \x01(\x03\x12\x17\n\x0frecent_book_ids\x18\x02 \x03(\x03\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x18\n\x10\x65xclude_book_ids\x18\x06 \x03(\x03\x12\x14\n\x0cinclude_read\x18\x07 \x01(\x08\"\xf0\x01\n\x11RecommendResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11recommendation_id\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12:\n\x08strategy\x18\x05 \x01(\x0e\x32(.onlinebooks.recommendations.v1.Strategy\x12\x14\n\x0c\x66illed_count\x18\x06 \x01(\x05\"Y\n\x14RecommendManyRequest\x12\x41\n\x07request\x18\x01 \x01(\x0b\x32\x30.onlinebooks.recommendations.v1.RecommendRequest\"\xa5\x01\n\x15RecommendManyResponse\x12\x45\n\x08response\x18\x01 \x01(\x0b\x32\x31.onlinebooks.recommendations.v1.RecommendResponseH\x00\x12:\n\x07refusal\x18\x02 \x01(\x0b\x32\'.onlinebooks.recommendations.v1.RefusalH\x00\x42\t\n\x07outcome\"(\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x13SimilarBooksRequest\x12\x0f\n\x07\x62ook_id\x18\x01 \x01(\x03\x12\x12\n\ncategories\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"\x88\x01\n\x14SimilarBooksResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x19\n\x11recommendation_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"e\n\x13PopularBooksRequest\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12)\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"q\n\x14PopularBooksResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x19\n\x11recommendation_id\x18\x02 \x01(\t\"\xf4\x01\n\x0bInteraction\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x11\n\treader_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\x03\x12=\n\x04type\x18\x04 \x01(\x0e\x32/.onlinebooks.recommendations.v1.InteractionType\x12\x13\n\x06rating\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x07 \x01(\tB\t\n\x07_rating\"^\n\x19RecordInteractionsRequest\x12\x41\n\x0cinteractions\x18\x01 \x03(\x0b\x32+.onlinebooks.recommendations.v1.Interaction\"M\n\x1aRecordInteractionsResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x03\"(\n\x13\x46orgetReaderRequest\x12\x11\n\treader_id\x18\x01 \x01(\x03\"9\n\x14\x46orgetReaderResponse\x12!\n\x19\x64\x65leted_interaction_count\x18\x01 \x01(\x03\"\x11\n\x0fGetModelRequest\"\xa8\x02\n\x10GetModelResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12.\n\ntrained_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbook_count\x18\x04 \x01(\x03\x12\x14\n\x0creader_count\x18\x05 \x01(\x03\x12\x19\n\x11interaction_count\x18\x06 \x01(\x03\x12N\n\x07metrics\x18\x07 \x03(\x0b\x32=.onlinebooks.recommendations.v1.GetModelResponse.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x92\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x15\n\x11STRATEGY_PERSONAL\x10\x01\x12\x14\n\x10STRATEGY_SESSION\x10\x02\x12\x14\n\x10STRATEGY_POPULAR\x10\x03\x12\x15\n\x11STRATEGY_DEGRADED\x10\x04\x12\x12\n\x0eSTRATEGY_STALE\x10\x05*\x86\x02\n\x0fInteractionType\x12 \n\x1cINTERACTION_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15INTERACTION_TYPE_VIEW\x10\x01\x12\x1d\n\x19INTERACTION_TYPE_WISHLIST\x10\x02\x12\x1d\n\x19INTERACTION_TYPE_PURCHASE\x10\x03\x12\x19\n\x15INTERACTION_TYPE_READ\x10\x04\x12\x1b\n\x17INTERACTION_TYPE_RATING\x10\x05\x12\x1b\n\x17INTERACTION_TYPE_REMOVE\x10\x06\x12#\n\x1fINTERACTION_TYPE_NOT_INTERESTED\x10\x07\x32\xfa\x06\n\x15RecommendationService\x12p\n\tRecommend\x12\x30.onlinebooks.recommendations.v1.RecommendRequest\x1a\x31.onlinebooks.recommendations.v1.RecommendResponse\x12\x80\x01\n\rRecommendMany\x12\x34.onlinebooks.recommendations.v1.RecommendManyRequest\x1a\x35.onlinebooks.recommendations.v1.RecommendManyResponse(\x01\x30\x01\x12y\n\x0cSimilarBooks\x12\x33.onlinebooks.recommendations.v1.SimilarBooksRequest\x1a\x34.onlinebooks.recommendations.v1.SimilarBooksResponse\x12y\n\x0cPopularBooks\x12\x33.onlinebooks.recommendations.v1.PopularBooksRequest\x1a\x34.onlinebooks.recommendations.v1.PopularBooksResponse\x12\x8b\x01\n\x12RecordInteractions\x12\x39.onlinebooks.recommendations.v1.RecordInteractionsRequest\x1a:.onlinebooks.recommendations.v1.RecordInteractionsResponse\x12y\n\x0c\x46orgetReader\x12\x33.onlinebooks.recommendations.v1.ForgetReaderRequest\x1a\x34.onlinebooks.recommendations.v1.ForgetReaderResponse\x12m\n\x08GetModel\x12/.onlinebooks.recommendations.v1.GetModelRequest\x1a\x30.onlinebooks.recommendations.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n;onlinebooks/recommendations/v1/recommendation_service.proto\x12\x1eonlinebooks.recommendations.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n\x06Reason\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32+.onlinebooks.recommendations.v1.Reason.Kind\x12\x17\n\x0f\x62\x65\x63\x61use_book_id\x18\x02 \x01(\x03\x12\x15\n\rbecause_title\x18\x03 \x01(\t\x12\r\n\x05share\x18\x04 \x01(\x01\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x0e\n\x06series\x18\x06 \x01(\t\x12:\n\x05parts\x18\x07 \x03(\x0b\x32+.onlinebooks.recommendations.v1.Reason.Part\x1a\x35\n\x04Part\x12\x0f\n\x07\x62ook_id\x18\x01 \x01(\x03\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05share\x18\x03 \x01(\x01\"b\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15KIND_BECAUSE_YOU_READ\x10\x01\x12\x10\n\x0cKIND_POPULAR\x10\x02\x12\x17\n\x13KIND_NEXT_IN_SERIES\x10\x03\"\x89\x01\n\x0fRecommendedBook\x12\x0f\n\x07\x62ook_id\x18\x01 \x01(\x03\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x61uthors\x18\x03 \x03(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x36\n\x06reason\x18\x05 \x01(\x0b\x32&.onlinebooks.recommendations.v1.Reason\"\xb9\x02\n\x10RecommendRequest\x12\x11\n\treader_id\x18\x01 \x01(\x03\x12\x17\n\x0frecent_book_ids\x18\x02 \x03(\x03\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x18\n\x10\x65xclude_book_ids\x18\x06 \x03(\x03\x12\x14\n\x0cinclude_read\x18\x07 \x01(\x08\x12\x11\n\tlanguages\x18\x08 \x03(\t\x12\x16\n\x0e\x65very_category\x18\t \x01(\x08\x12\x13\n\x0b\x61ny_edition\x18\n \x01(\x08\x12\x12\n\nany_volume\x18\x0b \x01(\x08\x12\x16\n\x0emax_per_author\x18\x0c \x01(\x05\x12\x11\n\tdiversity\x18\r \x01(\x01\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\"\xf0\x01\n\x11RecommendResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11recommendation_id\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12:\n\x08strategy\x18\x05 \x01(\x0e\x32(.onlinebooks.recommendations.v1.Strategy\x12\x14\n\x0c\x66illed_count\x18\x06 \x01(\x05\"Y\n\x14RecommendManyRequest\x12\x41\n\x07request\x18\x01 \x01(\x0b\x32\x30.onlinebooks.recommendations.v1.RecommendRequest\"\xa5\x01\n\x15RecommendManyResponse\x12\x45\n\x08response\x18\x01 \x01(\x0b\x32\x31.onlinebooks.recommendations.v1.RecommendResponseH\x00\x12:\n\x07refusal\x18\x02 \x01(\x0b\x32\'.onlinebooks.recommendations.v1.RefusalH\x00\x42\t\n\x07outcome\"(\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"M\n\x13SimilarBooksRequest\x12\x0f\n\x07\x62ook_id\x18\x01 \x01(\x03\x12\x12\n\ncategories\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"\x88\x01\n\x14SimilarBooksResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x19\n\x11recommendation_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"\xa5\x01\n\x13PopularBooksRequest\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12)\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12,\n\thalf_life\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08trending\x18\x05 \x01(\x08\"q\n\x14PopularBooksResponse\x12>\n\x05\x62ooks\x18\x01 \x03(\x0b\x32/.onlinebooks.recommendations.v1.RecommendedBook\x12\x19\n\x11recommendation_id\x18\x02 \x01(\t\"\xf4\x01\n\x0bInteraction\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x11\n\treader_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x62ook_id\x18\x03 \x01(\x03\x12=\n\x04type\x18\x04 \x01(\x0e\x32/.onlinebooks.recommendations.v1.InteractionType\x12\x13\n\x06rating\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x07 \x01(\tB\t\n\x07_rating\"^\n\x19RecordInteractionsRequest\x12\x41\n\x0cinteractions\x18\x01 \x03(\x0b\x32+.onlinebooks.recommendations.v1.Interaction\"M\n\x1aRecordInteractionsResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x03\"(\n\x13\x46orgetReaderRequest\x12\x11\n\treader_id\x18\x01 \x01(\x03\"9\n\x14\x46orgetReaderResponse\x12!\n\x19\x64\x65leted_interaction_count\x18\x01 \x01(\x03\"\x11\n\x0fGetModelRequest\"\xa8\x02\n\x10GetModelResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12.\n\ntrained_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbook_count\x18\x04 \x01(\x03\x12\x14\n\x0creader_count\x18\x05 \x01(\x03\x12\x19\n\x11interaction_count\x18\x06 \x01(\x03\x12N\n\x07metrics\x18\x07 \x03(\x0b\x32=.onlinebooks.recommendations.v1.GetModelResponse.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x92\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x15\n\x11STRATEGY_PERSONAL\x10\x01\x12\x14\n\x10STRATEGY_SESSION\x10\x02\x12\x14\n\x10STRATEGY_POPULAR\x10\x03\x12\x15\n\x11STRATEGY_DEGRADED\x10\x04\x12\x12\n\x0eSTRATEGY_STALE\x10\x05*\x86\x02\n\x0fInteractionType\x12 \n\x1cINTERACTION_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15INTERACTION_TYPE_VIEW\x10\x01\x12\x1d\n\x19INTERACTION_TYPE_WISHLIST\x10\x02\x12\x1d\n\x19INTERACTION_TYPE_PURCHASE\x10\x03\x12\x19\n\x15INTERACTION_TYPE_READ\x10\x04\x12\x1b\n\x17INTERACTION_TYPE_RATING\x10\x05\x12\x1b\n\x17INTERACTION_TYPE_REMOVE\x10\x06\x12#\n\x1fINTERACTION_TYPE_NOT_INTERESTED\x10\x07\x32\xfa\x06\n\x15RecommendationService\x12p\n\tRecommend\x12\x30.onlinebooks.recommendations.v1.RecommendRequest\x1a\x31.onlinebooks.recommendations.v1.RecommendResponse\x12\x80\x01\n\rRecommendMany\x12\x34.onlinebooks.recommendations.v1.RecommendManyRequest\x1a\x35.onlinebooks.recommendations.v1.RecommendManyResponse(\x01\x30\x01\x12y\n\x0cSimilarBooks\x12\x33.onlinebooks.recommendations.v1.SimilarBooksRequest\x1a\x34.onlinebooks.recommendations.v1.SimilarBooksResponse\x12y\n\x0cPopularBooks\x12\x33.onlinebooks.recommendations.v1.PopularBooksRequest\x1a\x34.onlinebooks.recommendations.v1.PopularBooksResponse\x12\x8b\x01\n\x12RecordInteractions\x12\x39.onlinebooks.recommendations.v1.RecordInteractionsRequest\x1a:.onlinebooks.recommendations.v1.RecordInteractionsResponse\x12y\n\x0c\x46orgetReader\x12\x33.onlinebooks.recommendations.v1.ForgetReaderRequest\x1a\x34.onlinebooks.recommendations.v1.ForgetReaderResponse\x12m\n\x08GetModel\x12/.onlinebooks.recommendations.v1.GetModelRequest\x1a\x30.onlinebooks.recommendations.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,50 +35,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETMODELRESPONSE_METRICSENTRY']._loaded_options = None
   _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_STRATEGY']._serialized_start=2520
-  _globals['_STRATEGY']._serialized_end=2666
-  _globals['_INTERACTIONTYPE']._serialized_start=2669
-  _globals['_INTERACTIONTYPE']._serialized_end=2931
+  _globals['_STRATEGY']._serialized_start=2885
+  _globals['_STRATEGY']._serialized_end=3031
+  _globals['_INTERACTIONTYPE']._serialized_start=3034
+  _globals['_INTERACTIONTYPE']._serialized_end=3296
   _globals['_REASON']._serialized_start=161
-  _globals['_REASON']._serialized_end=384
-  _globals['_REASON_KIND']._serialized_start=311
-  _globals['_REASON_KIND']._serialized_end=384
-  _globals['_RECOMMENDEDBOOK']._serialized_start=387
-  _globals['_RECOMMENDEDBOOK']._serialized_end=524
-  _globals['_RECOMMENDREQUEST']._serialized_start=527
-  _globals['_RECOMMENDREQUEST']._serialized_end=696
-  _globals['_RECOMMENDRESPONSE']._serialized_start=699
-  _globals['_RECOMMENDRESPONSE']._serialized_end=939
-  _globals['_RECOMMENDMANYREQUEST']._serialized_start=941
-  _globals['_RECOMMENDMANYREQUEST']._serialized_end=1030
-  _globals['_RECOMMENDMANYRESPONSE']._serialized_start=1033
-  _globals['_RECOMMENDMANYRESPONSE']._serialized_end=1198
-  _globals['_REFUSAL']._serialized_start=1200
-  _globals['_REFUSAL']._serialized_end=1240
-  _globals['_SIMILARBOOKSREQUEST']._serialized_start=1242
-  _globals['_SIMILARBOOKSREQUEST']._serialized_end=1319
-  _globals['_SIMILARBOOKSRESPONSE']._serialized_start=1322
-  _globals['_SIMILARBOOKSRESPONSE']._serialized_end=1458
-  _globals['_POPULARBOOKSREQUEST']._serialized_start=1460
-  _globals['_POPULARBOOKSREQUEST']._serialized_end=1561
-  _globals['_POPULARBOOKSRESPONSE']._serialized_start=1563
-  _globals['_POPULARBOOKSRESPONSE']._serialized_end=1676
-  _globals['_INTERACTION']._serialized_start=1679
-  _globals['_INTERACTION']._serialized_end=1923
-  _globals['_RECORDINTERACTIONSREQUEST']._serialized_start=1925
-  _globals['_RECORDINTERACTIONSREQUEST']._serialized_end=2019
-  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_start=2021
-  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_end=2098
-  _globals['_FORGETREADERREQUEST']._serialized_start=2100
-  _globals['_FORGETREADERREQUEST']._serialized_end=2140
-  _globals['_FORGETREADERRESPONSE']._serialized_start=2142
-  _globals['_FORGETREADERRESPONSE']._serialized_end=2199
-  _globals['_GETMODELREQUEST']._serialized_start=2201
-  _globals['_GETMODELREQUEST']._serialized_end=2218
-  _globals['_GETMODELRESPONSE']._serialized_start=2221
-  _globals['_GETMODELRESPONSE']._serialized_end=2517
-  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_start=2471
-  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_end=2517
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2934
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3824
+  _globals['_REASON']._serialized_end=540
+  _globals['_REASON_PART']._serialized_start=387
+  _globals['_REASON_PART']._serialized_end=440
+  _globals['_REASON_KIND']._serialized_start=442
+  _globals['_REASON_KIND']._serialized_end=540
+  _globals['_RECOMMENDEDBOOK']._serialized_start=543
+  _globals['_RECOMMENDEDBOOK']._serialized_end=680
+  _globals['_RECOMMENDREQUEST']._serialized_start=683
+  _globals['_RECOMMENDREQUEST']._serialized_end=996
+  _globals['_RECOMMENDRESPONSE']._serialized_start=999
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1239
+  _globals['_RECOMMENDMANYREQUEST']._serialized_start=1241
+  _globals['_RECOMMENDMANYREQUEST']._serialized_end=1330
+  _globals['_RECOMMENDMANYRESPONSE']._serialized_start=1333
+  _globals['_RECOMMENDMANYRESPONSE']._serialized_end=1498
+  _globals['_REFUSAL']._serialized_start=1500
+  _globals['_REFUSAL']._serialized_end=1540
+  _globals['_SIMILARBOOKSREQUEST']._serialized_start=1542
+  _globals['_SIMILARBOOKSREQUEST']._serialized_end=1619
+  _globals['_SIMILARBOOKSRESPONSE']._serialized_start=1622
+  _globals['_SIMILARBOOKSRESPONSE']._serialized_end=1758
+  _globals['_POPULARBOOKSREQUEST']._serialized_start=1761
+  _globals['_POPULARBOOKSREQUEST']._serialized_end=1926
+  _globals['_POPULARBOOKSRESPONSE']._serialized_start=1928
+  _globals['_POPULARBOOKSRESPONSE']._serialized_end=2041
+  _globals['_INTERACTION']._serialized_start=2044
+  _globals['_INTERACTION']._serialized_end=2288
+  _globals['_RECORDINTERACTIONSREQUEST']._serialized_start=2290
+  _globals['_RECORDINTERACTIONSREQUEST']._serialized_end=2384
+  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_start=2386
+  _globals['_RECORDINTERACTIONSRESPONSE']._serialized_end=2463
+  _globals['_FORGETREADERREQUEST']._serialized_start=2465
+  _globals['_FORGETREADERREQUEST']._serialized_end=2505
+  _globals['_FORGETREADERRESPONSE']._serialized_start=2507
+  _globals['_FORGETREADERRESPONSE']._serialized_end=2564
+  _globals['_GETMODELREQUEST']._serialized_start=2566
+  _globals['_GETMODELREQUEST']._serialized_end=2583
+  _globals['_GETMODELRESPONSE']._serialized_start=2586
+  _globals['_GETMODELRESPONSE']._serialized_end=2882
+  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_start=2836
+  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_end=2882
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3299
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=4189
 # @@protoc_insertion_point(module_scope)

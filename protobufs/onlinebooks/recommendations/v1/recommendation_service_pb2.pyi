@@ -46,26 +46,41 @@ INTERACTION_TYPE_REMOVE: InteractionType
 INTERACTION_TYPE_NOT_INTERESTED: InteractionType
 
 class Reason(_message.Message):
-    __slots__ = ("kind", "because_book_id", "because_title", "share", "category")
+    __slots__ = ("kind", "because_book_id", "because_title", "share", "category", "series", "parts")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Reason.Kind]
         KIND_BECAUSE_YOU_READ: _ClassVar[Reason.Kind]
         KIND_POPULAR: _ClassVar[Reason.Kind]
+        KIND_NEXT_IN_SERIES: _ClassVar[Reason.Kind]
     KIND_UNSPECIFIED: Reason.Kind
     KIND_BECAUSE_YOU_READ: Reason.Kind
     KIND_POPULAR: Reason.Kind
+    KIND_NEXT_IN_SERIES: Reason.Kind
+    class Part(_message.Message):
+        __slots__ = ("book_id", "title", "share")
+        BOOK_ID_FIELD_NUMBER: _ClassVar[int]
+        TITLE_FIELD_NUMBER: _ClassVar[int]
+        SHARE_FIELD_NUMBER: _ClassVar[int]
+        book_id: int
+        title: str
+        share: float
+        def __init__(self, book_id: _Optional[int] = ..., title: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
     KIND_FIELD_NUMBER: _ClassVar[int]
     BECAUSE_BOOK_ID_FIELD_NUMBER: _ClassVar[int]
     BECAUSE_TITLE_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     kind: Reason.Kind
     because_book_id: int
     because_title: str
     share: float
     category: str
-    def __init__(self, kind: _Optional[_Union[Reason.Kind, str]] = ..., because_book_id: _Optional[int] = ..., because_title: _Optional[str] = ..., share: _Optional[float] = ..., category: _Optional[str] = ...) -> None: ...
+    series: str
+    parts: _containers.RepeatedCompositeFieldContainer[Reason.Part]
+    def __init__(self, kind: _Optional[_Union[Reason.Kind, str]] = ..., because_book_id: _Optional[int] = ..., because_title: _Optional[str] = ..., share: _Optional[float] = ..., category: _Optional[str] = ..., series: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Reason.Part, _Mapping]]] = ...) -> None: ...
 
 class RecommendedBook(_message.Message):
     __slots__ = ("book_id", "title", "authors", "score", "reason")
@@ -82,7 +97,7 @@ class RecommendedBook(_message.Message):
     def __init__(self, book_id: _Optional[int] = ..., title: _Optional[str] = ..., authors: _Optional[_Iterable[str]] = ..., score: _Optional[float] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("reader_id", "recent_book_ids", "categories", "page_size", "page_token", "exclude_book_ids", "include_read")
+    __slots__ = ("reader_id", "recent_book_ids", "categories", "page_size", "page_token", "exclude_book_ids", "include_read", "languages", "every_category", "any_edition", "any_volume", "max_per_author", "diversity", "explain")
     READER_ID_FIELD_NUMBER: _ClassVar[int]
     RECENT_BOOK_IDS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +105,13 @@ class RecommendRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_BOOK_IDS_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_READ_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    EVERY_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    ANY_EDITION_FIELD_NUMBER: _ClassVar[int]
+    ANY_VOLUME_FIELD_NUMBER: _ClassVar[int]
+    MAX_PER_AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     reader_id: int
     recent_book_ids: _containers.RepeatedScalarFieldContainer[int]
     categories: _containers.RepeatedScalarFieldContainer[str]
@@ -97,7 +119,14 @@ class RecommendRequest(_message.Message):
     page_token: str
     exclude_book_ids: _containers.RepeatedScalarFieldContainer[int]
     include_read: bool
-    def __init__(self, reader_id: _Optional[int] = ..., recent_book_ids: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., exclude_book_ids: _Optional[_Iterable[int]] = ..., include_read: _Optional[bool] = ...) -> None: ...
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    every_category: bool
+    any_edition: bool
+    any_volume: bool
+    max_per_author: int
+    diversity: float
+    explain: bool
+    def __init__(self, reader_id: _Optional[int] = ..., recent_book_ids: _Optional[_Iterable[int]] = ..., categories: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., exclude_book_ids: _Optional[_Iterable[int]] = ..., include_read: _Optional[bool] = ..., languages: _Optional[_Iterable[str]] = ..., every_category: _Optional[bool] = ..., any_edition: _Optional[bool] = ..., any_volume: _Optional[bool] = ..., max_per_author: _Optional[int] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("books", "next_page_token", "recommendation_id", "model_version", "strategy", "filled_count")
@@ -158,14 +187,18 @@ class SimilarBooksResponse(_message.Message):
     def __init__(self, books: _Optional[_Iterable[_Union[RecommendedBook, _Mapping]]] = ..., recommendation_id: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class PopularBooksRequest(_message.Message):
-    __slots__ = ("category", "window", "page_size")
+    __slots__ = ("category", "window", "page_size", "half_life", "trending")
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    TRENDING_FIELD_NUMBER: _ClassVar[int]
     category: str
     window: _duration_pb2.Duration
     page_size: int
-    def __init__(self, category: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., page_size: _Optional[int] = ...) -> None: ...
+    half_life: _duration_pb2.Duration
+    trending: bool
+    def __init__(self, category: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., page_size: _Optional[int] = ..., half_life: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., trending: _Optional[bool] = ...) -> None: ...
 
 class PopularBooksResponse(_message.Message):
     __slots__ = ("books", "recommendation_id")

@@ -1,0 +1,602 @@
+"""The compiled ranking kernel: histories, neighbours and factors in, the best books out; knows arrays alone.
+
+Its cost follows the neighbours touched, the candidates ranked anew and the places asked for, not the size of
+the catalogue. It releases the GIL and allocates nothing of that size: each thread keeps a `Scratch`.
+
+All of it stands in one file, because numba notices that a cached function has changed by its own file alone.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from service.domain.compiled import njit, types
+from service.domain.ranking.ground import Ground
+from service.domain.ranking.scratch import Scratch
+
+# Marks of a position during a call.
+_HIDDEN, _CHOSEN, _READ = 1, 2, 4
+# Means over so many make the scales of neighbours and factors comparable; from the model's definition.
+_SCALED_BY = 20
+
+
+def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
+    # These also take writable arrays, where they stand alone.
+    return types.Array(dtype, dimensions, "C", readonly=True)
+
+
+_DTYPES: dict[Any, types.Type] = {
+    np.int64: types.int64,
+    np.int32: types.int32,
+    np.float32: types.float32,
+    np.uint64: types.uint64,
+}
+_TWO_DIMENSIONAL = ("category_bits", "source_factors", "target_factors")
+
+
+def _column(name: str, annotation: Any) -> types.Array:
+    dtype = annotation.__args__[1].__args__[0]  # of an NDArray
+    return readonly(_DTYPES[dtype], 2 if name in _TWO_DIMENSIONAL else 1)
+
+
+GROUND = types.NamedTuple([_column(*field) for field in Ground.__annotations__.items()], Ground)
+SCRATCH = types.NamedTuple(
+    [
+        types.float32[::1],
+        types.int32[::1],
+        types.uint8[::1],
+        types.float32[::1],
+        types.int32[::1],
+        types.uint8[::1],
+    ],
+    Scratch,
+)
+
+
+@njit("boolean(float32, int64, float32, int64)", inline="always", nogil=True, cache=True)
+def _better(score: float, book_id: int, other_score: float, other_id: int) -> bool:
+    """Order by score, and equal scores by ascending book id, so that every replica gives the same list."""
+    return score > other_score or (score == other_score and book_id < other_id)
+
+
+@njit(
+    types.void(types.int32[::1], types.int64, types.int64, readonly(types.float32), readonly(types.int64)),
+    nogil=True,
+    cache=True,
+)
+def _sift_down(heap, start, size, scores, ids):
+    """Restore a heap whose root is the worst of its positions."""
+    parent = start
+    while True:
+        child = 2 * parent + 1
+        if child >= size:
+            return
+        left, right = heap[child], heap[child + 1] if child + 1 < size else heap[child]
+        if child + 1 < size and _better(scores[left], ids[left], scores[right], ids[right]):
+            child += 1
+        if not _better(scores[heap[parent]], ids[heap[parent]], scores[heap[child]], ids[heap[child]]):
+            return
+        heap[parent], heap[child] = heap[child], heap[parent]
+        parent = child
+
+
+@njit(
+    types.boolean(types.int64, readonly(types.uint64, 2), readonly(types.uint64, 2)), nogil=True, cache=True
+)
+def _is_within(position, category_bits, clauses):
+    for clause in range(len(clauses)):
+        for word in range(clauses.shape[1]):
+            if category_bits[position, word] & clauses[clause, word]:
+                break
+        else:
+            return False
+    return True
+
+
+# Callers look first whether a book is in a series or has editions: handing over arrays costs more than that.
+
+
+@njit(
+    types.boolean(
+        types.int64,
+        types.int64,
+        readonly(types.int64),
+        readonly(types.int32),
+        readonly(types.float32),
+        types.uint8[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _is_too_early(position, series, starts, members, volumes, marks):
+    """Tell whether a whole-numbered volume before this one is in the catalogue and was not read."""
+    volume, was_read = np.float32(0), True
+    for member in range(starts[series], starts[series + 1]):
+        if volumes[member] != volume:
+            if not was_read:
+                return True
+            volume = volumes[member]
+            was_read = volume != np.floor(volume)
+        if members[member] == position:
+            return False
+        was_read |= (marks[members[member]] & _READ) != 0
+    return False
+
+
+@njit(
+    types.void(types.int64, types.uint8, readonly(types.int64), readonly(types.int32), types.uint8[::1]),
+    nogil=True,
+    cache=True,
+)
+def _mark_editions(work, mark, starts, members, marks):
+    """Mark all editions of a work; with 0, take their marks away."""
+    for member in range(starts[work], starts[work + 1]):
+        marks[members[member]] = (marks[members[member]] | mark) if mark else 0
+
+
+@njit(
+    types.int64(GROUND, SCRATCH, readonly(types.int32), readonly(types.float32), readonly(types.int32)),
+    nogil=True,
+    cache=True,
+)
+def _sum(ground, scratch, history, preferences, liked):
+    """Sum the neighbours of the books liked; returns how many slots were touched."""
+    scores, touched = scratch.scores, scratch.touched
+    row_count = len(ground.indptr) - 1
+    count = 0
+    for step in range(len(liked)):
+        source = history[liked[step]]
+        preference = preferences[liked[step]] * ground.recency[step]
+        row = ground.slot_of[source]
+        if row < row_count:
+            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+                # Unsigned: numba then leaves out what it does for negative indices.
+                slot = np.uint32(ground.indices[cell])
+                gain = preference * ground.weights[cell]
+                before = scores[slot]
+                # Without a branch, which the processor would mispredict for every fifth cell.
+                touched[count] = slot
+                count += (before == 0) & (gain > 0)
+                scores[slot] = before + gain
+        if len(ground.content_starts) > 1:
+            for cell in range(ground.content_starts[source], ground.content_starts[source + 1]):
+                slot = np.uint32(ground.slot_of[ground.content_targets[cell]])
+                gain = preference * ground.content_weights[cell]
+                before = scores[slot]
+                touched[count] = slot
+                count += (before == 0) & (gain > 0)
+                scores[slot] = before + gain
+
+    # What speaks against takes away from what was found. Nothing is found by dislike alone.
+    step, disliked = 0, 0
+    for place in range(len(history) - 1, -1, -1):
+        if disliked == len(ground.recency):
+            break
+        if preferences[place] > 0:
+            step += 1
+        elif preferences[place] < 0:
+            disliked += 1
+            loss = preferences[place] * ground.recency[min(step, len(ground.recency) - 1)]
+            row = ground.slot_of[history[place]]
+            if row < row_count:
+                for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+                    slot = np.uint32(ground.indices[cell])
+                    if scores[slot] != 0:
+                        scores[slot] += loss * ground.weights[cell]
+    return count
+
+
+@njit(
+    types.int64(
+        GROUND,
+        SCRATCH,
+        types.int64,
+        readonly(types.uint64, 2),
+        types.boolean,
+        types.boolean,
+        types.int32[::1],
+        types.int32[::1],
+        types.float32[::1],
+        types.int64[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap, positions, scores, ids):
+    """Put the best of the slots touched into the arrays, as a heap of places in them; returns how many."""
+    marks, most = scratch.marks, len(heap)
+    kept = 0
+    worst = np.float32(0)
+    for index in range(touched_count):
+        slot = np.uint32(scratch.touched[index])
+        score = scratch.scores[slot]
+        if score <= 0 or score < worst:
+            continue
+        position = ground.position_of[slot]
+        if position < 0 or marks[position] & _HIDDEN:
+            continue
+        book_id = ground.ids[position]
+        if kept == most and not _better(score, book_id, scores[heap[0]], ids[heap[0]]):
+            continue
+        if not _is_within(position, ground.category_bits, clauses):
+            continue
+        if (
+            in_order
+            and ground.series_of[position] >= 0
+            and _is_too_early(
+                position,
+                ground.series_of[position],
+                ground.series_starts,
+                ground.series_members,
+                ground.series_volumes,
+                marks,
+            )
+        ):
+            continue
+        work = ground.work_of[position] if one_edition else -1
+        if work >= 0:
+            second = False
+            for member in range(ground.work_starts[work], ground.work_starts[work + 1]):
+                other = ground.work_members[member]
+                early = (
+                    in_order
+                    and ground.series_of[other] >= 0
+                    and _is_too_early(
+                        other,
+                        ground.series_of[other],
+                        ground.series_starts,
+                        ground.series_members,
+                        ground.series_volumes,
+                        marks,
+                    )
+                )
+                second |= (
+                    _better(scratch.scores[ground.slot_of[other]], ground.ids[other], score, book_id)
+                    and not marks[other] & _HIDDEN
+                    and not early
+                    and _is_within(other, ground.category_bits, clauses)
+                )
+            if second:
+                continue
+        place = kept if kept < most else heap[0]
+        positions[place], scores[place], ids[place] = position, score, book_id
+        if kept < most:
+            heap[kept] = kept
+            kept += 1
+            if kept < most:
+                continue
+            for start in range(most // 2 - 1, -1, -1):
+                _sift_down(heap, start, most, scores, ids)
+        else:
+            _sift_down(heap, 0, most, scores, ids)
+        worst = scores[heap[0]]
+    return kept
+
+
+@njit(types.float32(readonly(types.float32), readonly(types.float32)), fastmath=True, nogil=True, cache=True)
+def _dot(one, other):
+    total = np.float32(0)
+    for index in range(len(one)):
+        total += one[index] * other[index]
+    return total
+
+
+@njit(
+    types.void(
+        readonly(types.float32, 2), readonly(types.int64), readonly(types.float32), types.float32[::1]
+    ),
+    fastmath=True,
+    nogil=True,
+    cache=True,
+)
+def _dots(rows, numbers, vector, out):
+    """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
+    count, dimensions = len(numbers), len(vector)
+    place = 0
+    while place + 4 <= count and numbers[place : place + 4].min() >= 0:
+        one, two = rows[numbers[place]], rows[numbers[place + 1]]
+        three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for index in range(dimensions):
+            value = vector[index]
+            a += one[index] * value
+            b += two[index] * value
+            c += three[index] * value
+            d += four[index] * value
+        out[place], out[place + 1], out[place + 2], out[place + 3] = a, b, c, d
+        place += 4
+    for rest in range(place, count):
+        out[rest] = _dot(rows[numbers[rest]], vector) if numbers[rest] >= 0 else np.float32(0)
+
+
+@njit(
+    types.float32[::1](GROUND, readonly(types.int32), readonly(types.float32), readonly(types.int32)),
+    nogil=True,
+    cache=True,
+)
+def _folded_in(ground, history, preferences, liked):
+    """Return the reader's factors: x = Eᵀ a with a = (E Eᵀ + diag((1 + p)^g / r))⁻¹ 1, by Cholesky."""
+    dimensions = ground.source_factors.shape[1]
+    row_count = len(ground.indptr) - 1
+    factors = np.empty((len(liked), dimensions), dtype=np.float32)
+    lower = np.empty((len(liked), len(liked)), dtype=np.float32)
+    solved = np.empty(len(liked), dtype=np.float32)
+    numbers = np.arange(len(liked))
+    count = 0
+    for step in range(len(liked)):
+        row = ground.slot_of[history[liked[step]]]
+        if row >= row_count:
+            continue
+        factors[count] = ground.source_factors[row]
+        _dots(factors, numbers[: count + 1], factors[count], lower[count, : count + 1])
+        lower[count, count] += ground.resistance[step] / preferences[liked[step]]
+        count += 1
+    # Row by row, so that each step is a dot product of what lies together; the first triangle at once.
+    for row in range(count):
+        for column in range(row):
+            rest = lower[row, column] - _dot(lower[row, :column], lower[column, :column])
+            lower[row, column] = rest / lower[column, column]
+        lower[row, row] = np.sqrt(lower[row, row] - _dot(lower[row, :row], lower[row, :row]))
+        solved[row] = (np.float32(1) - _dot(lower[row, :row], solved[:row])) / lower[row, row]
+    # The second triangle, by its columns, which are rows of the first.
+    reader = np.zeros(dimensions, dtype=np.float32)
+    for row in range(count - 1, -1, -1):
+        solved[row] /= lower[row, row]
+        for column in range(row):
+            solved[column] -= lower[row, column] * solved[row]
+        for index in range(dimensions):
+            reader[index] += solved[row] * factors[row, index]
+    return reader
+
+
+@njit(types.float32(readonly(types.float32)), nogil=True, cache=True)
+def _mean_of_highest(values):
+    highest = np.zeros(_SCALED_BY, dtype=np.float32)
+    kept = 0
+    for value in values:
+        if kept == _SCALED_BY and value <= highest[kept - 1]:
+            continue
+        # In order, so that the sum is the same whatever the order of the values.
+        place = min(kept, _SCALED_BY - 1)
+        while place > 0 and highest[place - 1] < value:
+            highest[place] = highest[place - 1]
+            place -= 1
+        highest[place] = value
+        kept = min(kept + 1, _SCALED_BY)
+    return highest[:kept].mean() if kept else np.float32(0)
+
+
+@njit(
+    types.void(
+        GROUND,
+        readonly(types.float32),
+        types.float32,
+        readonly(types.int32),
+        types.int64,
+        readonly(types.int32),
+        types.float32[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def _blend(ground, reader, weight, order, rerank_count, positions, scores):
+    """Score the first candidates anew by neighbours and factors; those behind them keep their order."""
+    count = min(rerank_count, len(order))
+    row_count = len(ground.indptr) - 1
+    rows = np.empty(count, dtype=np.int64)
+    sparse = np.empty(count, dtype=np.float32)
+    by_factors = np.empty(count, dtype=np.float32)
+    for place in range(count):
+        slot = ground.slot_of[positions[order[place]]]
+        rows[place] = slot if slot < row_count else -1
+        sparse[place] = scores[order[place]]
+    _dots(ground.target_factors, rows, reader, by_factors)
+    sparse_mean, factors_mean = _mean_of_highest(sparse), _mean_of_highest(by_factors)
+    lowest = np.float32(np.inf)
+    for place in range(count):
+        score = (1 - weight) * sparse[place] / sparse_mean
+        if factors_mean > 0:
+            score += weight * by_factors[place] / factors_mean
+        scores[order[place]] = score
+        lowest = min(lowest, score)
+    for place in range(count, len(order)):
+        # What the list is sorted by never rises.
+        lowest = min((1 - weight) * scores[order[place]] / sparse_mean, lowest)
+        scores[order[place]] = lowest
+
+
+@njit(
+    types.int64(types.int32[::1], types.int64, readonly(types.float32), readonly(types.int64)),
+    nogil=True,
+    cache=True,
+)
+def _sort_best(order, most, scores, ids):
+    """Sort the best so many to the front; returns how many they are."""
+    kept = min(most, len(order))
+    for start in range(kept // 2 - 1, -1, -1):
+        _sift_down(order, start, kept, scores, ids)
+    if kept:
+        for place in range(kept, len(order)):
+            mine, worst = order[place], order[0]
+            if _better(scores[mine], ids[mine], scores[worst], ids[worst]):
+                order[0], order[place] = mine, worst
+                _sift_down(order, 0, kept, scores, ids)
+    # By moving the worst to the end, again and again.
+    for end in range(kept - 1, 0, -1):
+        order[0], order[end] = order[end], order[0]
+        _sift_down(order, 0, end, scores, ids)
+    return kept
+
+
+@njit(
+    types.void(GROUND, SCRATCH, readonly(types.int32), readonly(types.float32), readonly(types.int32)),
+    nogil=True,
+    cache=True,
+)
+def _find_strongest(ground, scratch, history, preferences, liked):
+    """Find which book of the history added most to each of the chosen."""
+    chosen, strongest, sources = scratch.chosen, scratch.strongest, scratch.strongest_source
+    row_count = len(ground.indptr) - 1
+    for step in range(len(liked)):
+        source = history[liked[step]]
+        preference = preferences[liked[step]] * ground.recency[step]
+        row = ground.slot_of[source]
+        if row < row_count:
+            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+                slot = np.uint32(ground.indices[cell])
+                if chosen[slot] and preference * ground.weights[cell] > strongest[slot]:
+                    strongest[slot] = preference * ground.weights[cell]
+                    sources[slot] = source
+        if len(ground.content_starts) > 1:
+            for cell in range(ground.content_starts[source], ground.content_starts[source + 1]):
+                slot = np.uint32(ground.slot_of[ground.content_targets[cell]])
+                if chosen[slot] and preference * ground.content_weights[cell] > strongest[slot]:
+                    strongest[slot] = preference * ground.content_weights[cell]
+                    sources[slot] = source
+
+
+@njit(
+    types.UniTuple(types.int64, 2)(
+        GROUND,
+        SCRATCH,
+        readonly(types.int32),  # history
+        readonly(types.float32),  # preferences
+        readonly(types.boolean),  # read
+        readonly(types.boolean),  # unwanted
+        readonly(types.int32),  # excluded
+        readonly(types.uint64, 2),  # clauses
+        readonly(types.int32),  # popular
+        types.boolean,  # include_read
+        types.boolean,  # one_edition
+        types.boolean,  # in_order
+        types.boolean,  # with_reasons
+        types.int64,  # rerank_count
+        types.float32,  # rerank_weight
+        types.int32[::1],  # out_positions
+        types.float32[::1],  # out_scores
+        types.int32[::1],  # out_sources
+        types.float32[::1],  # out_shares
+    ),
+    nogil=True,
+    cache=True,
+)
+def rank_arrays(
+    ground,
+    scratch,
+    history,
+    preferences,
+    read,
+    unwanted,
+    excluded,
+    clauses,
+    popular,
+    include_read,
+    one_edition,
+    in_order,
+    with_reasons,
+    rerank_count,
+    rerank_weight,
+    out_positions,
+    out_scores,
+    out_sources,
+    out_shares,
+):
+    """Rank; returns how many places follow from the history, and how many are filled in all."""
+    marks, places = scratch.marks, len(out_positions)
+    liked = np.empty(min(len(history), len(ground.recency)), dtype=np.int32)
+    liked_count = 0
+    for place in range(len(history) - 1, -1, -1):
+        if preferences[place] > 0 and liked_count < len(liked):
+            liked[liked_count] = place
+            liked_count += 1
+        mark = 0
+        if read[place]:
+            mark = _READ if include_read else _READ | _HIDDEN
+        if unwanted[place]:
+            mark |= _HIDDEN
+        marks[history[place]] |= mark
+        work = ground.work_of[history[place]] if one_edition else -1
+        if work >= 0 and mark:
+            _mark_editions(work, mark, ground.work_starts, ground.work_members, marks)
+    liked = liked[:liked_count]
+    for position in excluded:
+        marks[position] |= _HIDDEN
+
+    touched_count = _sum(ground, scratch, history, preferences, liked)
+    reranks = rerank_weight > 0 and ground.source_factors.shape[1] > 0
+    most = min(max(places, rerank_count) if reranks else places, touched_count)
+    order, positions = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    scores, ids = np.empty(most, dtype=np.float32), np.empty(most, dtype=np.int64)
+    found = _select(
+        ground, scratch, touched_count, clauses, one_edition, in_order, order, positions, scores, ids
+    )
+    order = order[:found]
+    if reranks and found:
+        if found > rerank_count:
+            _sort_best(order, found, scores, ids)
+        reader = _folded_in(ground, history, preferences, liked)
+        _blend(ground, reader, rerank_weight, order, rerank_count, positions, scores)
+    # What was not ranked anew stands behind, in order.
+    _sort_best(order[:rerank_count] if reranks else order, places, scores, ids)
+    kept = min(found, places)
+
+    for place in range(kept):
+        position = positions[order[place]]
+        out_positions[place], out_scores[place] = position, scores[order[place]]
+        marks[position] |= _CHOSEN
+        if one_edition and ground.work_of[position] >= 0:
+            _mark_editions(ground.work_of[position], _CHOSEN, ground.work_starts, ground.work_members, marks)
+    if with_reasons and kept:
+        for place in range(kept):
+            slot = ground.slot_of[out_positions[place]]
+            scratch.chosen[slot], scratch.strongest[slot] = 1, 0
+        _find_strongest(ground, scratch, history, preferences, liked)
+        for place in range(kept):
+            slot = ground.slot_of[out_positions[place]]
+            scratch.chosen[slot] = 0
+            out_sources[place] = scratch.strongest_source[slot]
+            # Above all of it where dislikes took away more than the others gave.
+            out_shares[place] = min(scratch.strongest[slot] / scratch.scores[slot], np.float32(1))
+
+    # Fill what is left with popular books.
+    filled = kept
+    for target in popular:
+        if filled == places:
+            break
+        seen = marks[target] & (_HIDDEN | _CHOSEN)
+        if seen or not _is_within(target, ground.category_bits, clauses):
+            continue
+        if (
+            in_order
+            and ground.series_of[target] >= 0
+            and _is_too_early(
+                target,
+                ground.series_of[target],
+                ground.series_starts,
+                ground.series_members,
+                ground.series_volumes,
+                marks,
+            )
+        ):
+            continue
+        out_positions[filled] = target
+        filled += 1
+        if one_edition and ground.work_of[target] >= 0:
+            _mark_editions(ground.work_of[target], _CHOSEN, ground.work_starts, ground.work_members, marks)
+
+    # Leave the scratch as clean as it was found.
+    for index in range(touched_count):
+        scratch.scores[scratch.touched[index]] = 0
+    for place in range(filled):
+        marks[out_positions[place]] = 0
+        if ground.work_of[out_positions[place]] >= 0:
+            _mark_editions(
+                ground.work_of[out_positions[place]], 0, ground.work_starts, ground.work_members, marks
+            )
+    for place in range(len(history)):
+        marks[history[place]] = 0
+        if ground.work_of[history[place]] >= 0:
+            _mark_editions(ground.work_of[history[place]], 0, ground.work_starts, ground.work_members, marks)
+    for position in excluded:
+        marks[position] = 0
+    return kept, filled

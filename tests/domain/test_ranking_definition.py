@@ -1,0 +1,112 @@
+"""Rankings by recency, neighbours and factors, against the model's definition written out in NumPy."""
+
+import numpy as np
+import pytest
+
+from service.domain.answers import Query
+from service.domain.interactions import InteractionType
+from service.domain.model import RankingSettings
+from service.domain.recommender import Recommender
+from tests.domain.shop import book, did, log_of, model_of
+
+BOOK_COUNT, DIMENSIONS = 90, 8
+SETTINGS = RankingSettings(
+    recency_exponent=0.5,
+    fold_in_exponent=1.0,
+    rerank_count=25,
+    rerank_weight=0.7,
+    longest_history=12,
+    ordered=True,
+)
+KINDS = {InteractionType.READ: 1.0, InteractionType.WISHLIST: 0.5, InteractionType.VIEW: 0.2}
+
+
+def made(seed: int, settings: RankingSettings):
+    rng = np.random.default_rng(seed)
+    matrix = np.where(rng.random((BOOK_COUNT, BOOK_COUNT)) < 0.4, rng.random((BOOK_COUNT, BOOK_COUNT)), 0)
+    matrix = matrix.astype(np.float32)
+    factors = rng.normal(size=(2, BOOK_COUNT, DIMENSIONS)).astype(np.float32) + 0.3
+    kinds = rng.choice(list(KINDS), size=rng.integers(1, 30))
+    history = rng.permutation(BOOK_COUNT)[: len(kinds)]
+    model = model_of(
+        {s + 1: {t + 1: matrix[s, t] for t in np.flatnonzero(matrix[s])} for s in range(BOOK_COUNT)},
+        range(1, BOOK_COUNT + 1),
+        source_factors=factors[0],
+        target_factors=factors[1],
+        ranking=settings,
+    )
+    events = [
+        did(7, int(n) + 1, kind, at=at) for at, (n, kind) in enumerate(zip(history, kinds, strict=True))
+    ]
+    live = Recommender.of([book(n + 1) for n in range(BOOK_COUNT)], log_of(*events), model)
+    return live, matrix, factors, history, np.array([KINDS[kind] for kind in kinds])
+
+
+def by_definition(matrix, factors, history, liking, settings):
+    """Return the book ids of the whole list, by the formulae of RankingSettings, and their scores."""
+    latest = history[::-1][: settings.longest_history]
+    r = liking[::-1][: settings.longest_history]
+    p = np.arange(len(latest))
+    s1 = ((1 + p) ** -settings.recency_exponent * r) @ matrix[latest].astype(np.float64)
+    hidden = history[liking == 1.0]
+    s1[hidden] = 0
+    order = np.lexsort((np.arange(BOOK_COUNT), -s1))
+    order = order[s1[order] > 0]
+    best, rest = order[: settings.rerank_count], order[settings.rerank_count :]
+    sources, targets = factors.astype(np.float64)
+    e = sources[latest]
+    a = np.linalg.solve(e @ e.T + np.diag((1 + p) ** settings.fold_in_exponent / r), np.ones(len(latest)))
+    s2 = targets[best] @ (e.T @ a)
+    w = settings.rerank_weight
+    mean_s1, mean_s2 = np.sort(s1[best])[-20:].mean(), np.sort(s2)[-20:].mean()
+    final = (1 - w) * s1[best] / mean_s1 + (w * s2 / mean_s2 if mean_s2 > 0 else 0)
+    ranked = np.argsort(-final)
+    return (np.append(best[ranked], rest) + 1).tolist(), final[ranked]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_lists_are_those_of_the_definition(seed):
+    live, *parts = made(seed, SETTINGS)
+    expected, scores = by_definition(*parts, SETTINGS)
+    answer = live.recommend(Query(reader_id=7, places=100))
+    learned = [each for each in answer.suggestions if each.because_id]
+    assert [each.book.id for each in learned] == expected
+    assert [each.score for each in learned[: len(scores)]] == pytest.approx(scores, rel=1e-3, abs=1e-4)
+    # What stands behind the candidates ranked anew never scores above them.
+    assert sorted((each.score for each in learned), reverse=True) == [each.score for each in learned]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_without_factors_recency_alone_weighs_the_history(seed):
+    settings = RankingSettings(recency_exponent=0.5, longest_history=12)
+    live, matrix, _, history, liking = made(seed, settings)
+    scores = sum(
+        liking[-1 - p] * (1 + p) ** -0.5 * matrix[history[-1 - p]].astype(np.float64)
+        for p in range(min(12, len(history)))
+    )
+    answer = live.recommend(Query(reader_id=7, places=100, include_read=True))
+    for each in answer.suggestions:
+        if each.because_id:
+            assert each.score == pytest.approx(scores[each.book.id - 1], rel=1e-4)
+
+
+def test_the_order_of_a_history_counts_where_the_model_learned_from_it():
+    model = model_of({1: {3: 1.0}, 2: {4: 1.0}}, range(1, 5), ranking=RankingSettings(recency_exponent=0.5))
+    for latest, best in ((1, 3), (2, 4)):
+        live = Recommender.of(
+            [book(n) for n in range(1, 5)], log_of(did(7, 1, at=2 - latest), did(7, 2, at=latest - 1)), model
+        )
+        assert live.ranked(Query(reader_id=7, places=1)) == [best]
+
+
+def test_a_page_of_one_and_a_page_of_a_hundred_begin_alike():
+    live, *_ = made(3, SETTINGS)
+    whole = live.ranked(Query(reader_id=7, places=100))
+    for places in (1, 10, 24, 25, 26):
+        assert live.ranked(Query(reader_id=7, places=places)) == whole[:places]
+
+
+def test_what_is_ranked_is_what_is_recommended():
+    live, *_ = made(5, SETTINGS)
+    for query in (Query(reader_id=7), Query(recent_book_ids=(1, 2)), Query(reader_id=8)):
+        assert live.ranked(query) == [each.book.id for each in live.recommend(query).suggestions]
