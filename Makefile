@@ -1,7 +1,7 @@
 # The verbs of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve call test check bench image e2e proto lock clean
+.PHONY: help serve call test check bench bench-scale image e2e proto lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ IMAGE ?= localhost/recommendations:$(VERSION)
 COMMIT_EPOCH = $(shell git log -1 --format=%ct)
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
 	@exec $(BIN)/recommendations serve --hints
@@ -35,6 +35,9 @@ check: $(READY) ## linters, types and contracts
 
 bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes (needs h2load)
 	$(BIN)/python -m tests.bench
+
+bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (10 GB, 15 min)
+	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 image: ## build the container image (IMAGE=name:tag, BASE=a Debian with Python, ENGINE=docker or podman)
 	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg SOURCE_DATE_EPOCH=$(COMMIT_EPOCH) \

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from pathlib import Path
-from secrets import token_bytes
 from threading import Event
 from typing import Any, Self, TypeVar
 
@@ -29,21 +27,16 @@ from onlinebooks.recommendations.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
-from prometheus_client import CollectorRegistry, Counter, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from interceptors.chain import Chain, Exempt, Method, methods_of
-from interceptors.deadline import CUT_OFF_GRACE_SECONDS, Deadline
-from interceptors.errors import Errors
-from interceptors.identity import Identity
-from interceptors.limits import Limits
-from interceptors.logging import AccessLog
-from interceptors.metrics import Metrics
-from interceptors.tracing import Tracing
+from interceptors.chain import Method, methods_of
+from interceptors.deadline import CUT_OFF_GRACE_SECONDS
 from service.channel import server_options
 from service.domain.errors import Unavailable
 from service.exposures import Exposures
 from service.failure import Failure
 from service.following import DATABASE, Follower
+from service.guards import guards
 from service.handler_threads import HandlerThreads
 from service.journal import Journal
 from service.ledger import Ledger
@@ -55,17 +48,19 @@ from service.operations.health import HealthService
 from service.operations.logs import LineWriter
 from service.operations.metrics import LedgerCollector, ServiceMetrics, ShopCollector
 from service.operations.reflection import V1, V1ALPHA, add_reflection
+from service.replaying import replay
 from service.security.access import Policy
+from service.security.page_token_key import key_in, new_key
 from service.security.tls import ServerCredentials
 from service.servicers.answer_ids import AnswerIds
 from service.servicers.catalogue import CatalogueServicer
-from service.servicers.errors import status_of
 from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings, SettingsError, variable
 from service.storage import Database, DatabaseAway
 from service.upkeep import MODEL, Upkeep
+from service.workers.line import SupervisorLine
 
 CATALOGUE, SERVING = "catalogue", "serving"
 
@@ -83,12 +78,10 @@ _CONTRACTS = (
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
 _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in (V1ALPHA, V1))
-_WRITES = frozenset({"RecordInteractions", "ForgetReader", "UpsertBooks", "DeleteBooks"})
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
-# One change is stored at a time, more only wait, each on a thread: far fewer than there can be.
-_MOST_WRITES = 16
-_SHORTEST_KEY_BYTES = 32
+# So many changes wait for the disk together: as many as make a transaction cheap for each of them.
+_WRITE_THREADS = 16
 
 
 def microseconds_now() -> int:
@@ -111,17 +104,17 @@ class App:
         settings: Settings,
         *,
         stop: Event | None = None,
-        tell: Callable[..., object] | None = None,
+        supervisor: SupervisorLine | None = None,
         write_log: Callable[[str], object] | None = None,
         now: Callable[[], int] = microseconds_now,
         span_exporter: Any = None,
     ) -> None:
         """Prepare; `write_log` takes access-log lines (standard error's by default), `now` tells µs UTC.
 
-        A worker has a supervisor to `tell` its admin port, and shares the gRPC port with others.
+        With a supervisor this is a worker: it shares the gRPC port with others, and the key of page tokens.
         """
         self.settings = settings
-        self._stop, self._tell = stop or Event(), tell
+        self._stop, self._supervisor = stop or Event(), supervisor
         self._write_log = write_log
         self._now = now
         self._span_exporter = span_exporter
@@ -149,8 +142,8 @@ class App:
         self._admin = stack.enter_context(
             AdminServer(settings.admin_host, settings.admin_port, self.conditions, registry)
         )
-        if self._tell:
-            self._tell(admin_port=self._admin.port)
+        if self._supervisor:
+            self._supervisor.tell(admin_port=self._admin.port)
         self.conditions.set(NOT_DRAINING, True)
         with _blaming("roles_file"):
             policy = Policy.load(settings.roles_file)
@@ -164,7 +157,7 @@ class App:
                 journal = stack.enter_context(
                     Journal(settings.journal_directory, database.identity, settings.journal_max_bytes)
                 )
-                self._reached(lambda: journal.adopt(database.record))
+                self._reached(lambda: journal.adopt(lambda lot: replay(database, lot)))
         mirror = stack.enter_context(
             MirrorKeeper(database, settings.mirror_directory, settings.mirror_hours, settings.kept_answers)
         )
@@ -172,7 +165,8 @@ class App:
             shop = self._reached(mirror.open)
         self.recommender = shop.recommender
         self.conditions.set(CATALOGUE, True)
-        models = ModelStore(Path(settings.models_url))
+        with _blaming("models_url", "models_endpoint", "models_credentials_file", "models_ca_file"):
+            models = self._open_models()
         stack.enter_context(
             Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
         )
@@ -185,18 +179,28 @@ class App:
         mirror.start(follower.renew)
         exposures = stack.enter_context(Exposures(database, settings.exposure_days, self._now, registry))
 
-        # The handlers' threads outlive the server, which is stopped first.
-        handlers = stack.enter_context(
-            # Deadline ends calls with more to tell, so it goes first.
-            HandlerThreads(settings.handler_threads, settings.max_call_seconds + CUT_OFF_GRACE_SECONDS)
-        )
+        # The handlers' threads outlive the server, which is stopped first. Deadline ends calls with more to
+        # tell, so it goes before their own limit.
+        longest_seconds = settings.max_call_seconds + CUT_OFF_GRACE_SECONDS
+        handlers = stack.enter_context(HandlerThreads(settings.handler_threads, longest_seconds))
+        # Of their own: they wait for the disk, and no answer waits behind them.
+        writers = stack.enter_context(HandlerThreads(_WRITE_THREADS, longest_seconds))
         streams = ThreadPoolExecutor(settings.stream_threads + _SPARE_STREAM_THREADS, "stream")
         stack.callback(streams.shutdown, wait=False, cancel_futures=True)
         self._health = stack.enter_context(HealthService(self.conditions))
+        chain = guards(
+            settings,
+            registry,
+            [*(each for contract in _CONTRACTS for each in methods_of(contract)), *_REFLECTION],
+            write_log=write_log,
+            policy=policy,
+            waiting=lambda: handlers.waiting + writers.waiting,
+            tracer_provider=self._tracer_provider(stack),
+        )
         self._server = grpc.server(
-            handlers,  # type: ignore[arg-type] # an executor as far as grpc.server uses one
-            interceptors=[self._chain(stack, write_log, policy, lambda: handlers.waiting)],
-            options=server_options(settings, shares_port=self._tell is not None),
+            handlers,
+            interceptors=[chain],
+            options=server_options(settings, shares_port=self._supervisor is not None),
         )
         stack.callback(lambda: self._server.stop(0).wait(settings.grace_seconds))
         recommendation = RecommendationServicer(
@@ -206,6 +210,7 @@ class App:
             ServiceMetrics(registry),
             self._now,
             streams,
+            writers,
             settings.kept_answers,
             AnswerIds(settings.exposure_ratio),
             exposures,
@@ -238,6 +243,17 @@ class App:
             statement_seconds=settings.database_statement_seconds,
         )
 
+    def _open_models(self) -> ModelStore:
+        settings = self.settings
+        return ModelStore.open(
+            settings.models_url,
+            cache_directory=settings.models_cache_directory,
+            endpoint=settings.models_endpoint,
+            region=settings.models_region,
+            credentials_file=settings.models_credentials_file,
+            ca_file=settings.models_ca_file,
+        )
+
     def _reached(self, use: Callable[[], Value]) -> Value:
         """Return what needs the database; while it is away, say so and try again until told to stop."""
         pause = _FIRST_PAUSE_SECONDS
@@ -254,44 +270,6 @@ class App:
                 raise Stopped
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _chain(
-        self, stack: ExitStack, write_log: Callable[[str], object], policy: Policy, waiting: Callable[[], int]
-    ) -> Chain:
-        settings = self.settings
-        refused = Counter(
-            "recommendations_refused_calls", "Calls refused by a limit.", ["limit"], registry=self.registry
-        )
-        for limit in ("rate", "in_flight", "writes", "streams"):
-            refused.labels(limit)
-        limits = Limits(
-            settings.rate_per_second,
-            settings.rate_burst,
-            settings.max_in_flight,
-            max_streams=settings.stream_threads,
-            # A database that is locked for minutes, by an import perhaps, must not take the answers' places.
-            max_writes=_MOST_WRITES,
-            is_write=lambda method: method.name in _WRITES,
-            waiting=waiting,
-            on_refused=lambda limit: refused.labels(limit).inc(),
-        )
-        methods = [method for contract in _CONTRACTS for method in methods_of(contract)]
-        return Chain(
-            [
-                # A span covers all that follows, and decides the trace id that the log line carries.
-                Tracing(self._tracer_provider(stack), settings.trace_ratio),
-                # Log and metrics see every outcome, that of the layers below included.
-                AccessLog(write_log, least_level=settings.log_level),
-                Metrics(self.registry, [*methods, *_REFLECTION]),
-                # From here inwards exceptions fly; outwards there are only status codes.
-                Errors(status_of),
-                # Who calls is settled before their share is counted.
-                Identity(lambda peer, method: policy.refusal(peer, method.full)),
-                Exempt(limits, _is_health),
-                # Innermost: what waited its turn in vain is not started.
-                Exempt(Deadline(settings.max_call_seconds, settings.max_stream_seconds), _is_health),
-            ]
-        )
-
     def _credentials(self, stack: ExitStack) -> grpc.ServerCredentials:
         settings = self.settings
         with _blaming("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
@@ -306,7 +284,9 @@ class App:
 
     def _page_token_key(self) -> bytes:
         path = self.settings.page_token_key_file
-        return token_bytes(_SHORTEST_KEY_BYTES) if path is None else _key_in(path)
+        if path is not None:
+            return key_in(path)
+        return self._supervisor.page_token_key if self._supervisor else new_key()
 
     def _tracer_provider(self, stack: ExitStack) -> Any:
         settings = self.settings
@@ -356,19 +336,3 @@ def _blaming(*settings: str) -> Iterator[None]:
         yield
     except Failure as failure:
         raise SettingsError(f"{', '.join(map(variable, settings))}: {failure}") from failure
-
-
-def _is_health(method: Method) -> bool:
-    return method.service == "grpc.health.v1.Health"
-
-
-def _key_in(path: Path) -> bytes:
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise Failure(f"RECOMMENDATIONS_PAGE_TOKEN_KEY_FILE: {path}: {error.strerror}") from None
-    if len(key) < _SHORTEST_KEY_BYTES:
-        raise Failure(
-            f"RECOMMENDATIONS_PAGE_TOKEN_KEY_FILE: {path}: {len(key)} bytes, {_SHORTEST_KEY_BYTES} are needed"
-        )
-    return key

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from service.domain.errors import Unavailable
 from service.domain.recommender import Recommender
+from service.journal_records import JournalError
 from service.ledger import Ledger
 from service.operations.conditions import Conditions
 from service.storage import Database, News, Reading, StorageError
@@ -95,6 +96,7 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def __enter__(self) -> Self:
+        self._ledger.note_mark(self._mark)
         self._is_back()
         self._thread.start()
         return self
@@ -115,7 +117,7 @@ class Follower:
                     self._take_over(self._renewed)
                     self._renewed = None
                 self._is_back()
-            except (Unavailable, StorageError) as error:
+            except (Unavailable, StorageError, JournalError) as error:
                 self._is_away(str(error))
             except Exception:  # noqa: BLE001 - without this thread others' interactions would never be seen again
                 _log.exception("following the database failed")
@@ -126,6 +128,7 @@ class Follower:
             # No write of our own is then between its commit and the note that it is ours.
             with self._ledger.turn():
                 reading = stack.enter_context(self._database.reading())
+                self._ledger.settle(reading)
             began = time.monotonic()
             news = reading.news(self._mark)
             if news.changed_book_ids or news.forgotten_reader_ids:
@@ -142,6 +145,7 @@ class Follower:
                     self._recommender.learn_log(log.take(~own))
                     self._followed.inc(int(np.count_nonzero(~own)))
             self._mark = reading.mark
+            self._ledger.note_mark(self._mark)
             self._learned.clear()
             self._seen_at = began
 

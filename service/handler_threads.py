@@ -38,7 +38,7 @@ def on_pool(
     return behave
 
 
-class HandlerThreads:
+class HandlerThreads(ThreadPoolExecutor):
     """`count` threads that take work in order, and spare ones for those held; a context manager.
 
     grpc.server takes a thread for a unary call before the client's message has come, and before any
@@ -48,7 +48,8 @@ class HandlerThreads:
 
     What concurrent.futures.ThreadPoolExecutor does beyond that, a Future for each piece of work above all,
     costs a visible part of a call, and grpc.server has no use for it: it looks at a returned future only to
-    count calls, and takes None for an answer.
+    count calls, and takes None for an answer. It is one in name, because grpc.server runs a behaviour on
+    threads of its own only where those are a ThreadPoolExecutor's.
     """
 
     def __init__(self, count: int, longest_seconds: float, most: int = 64) -> None:
@@ -65,7 +66,7 @@ class HandlerThreads:
         """How many calls wait for a thread."""
         return self._work.qsize()
 
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> None:  # type: ignore[override]
         """Run `work(*arguments)` on the next free thread."""
         self._work.put((work, arguments))
 

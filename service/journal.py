@@ -1,47 +1,24 @@
-"""Interactions on the disk while the database is away; knows neither the database nor who recorded them.
-
-A file begins with a line of JSON that says what it is, and of which database. Behind it stand records: the
-length and the CRC-32 of a payload, then the payload, one group of interactions as a JSON list of rows.
-"""
+"""Interactions on the disk while the database is away; knows neither the database nor who recorded them."""
 
 import fcntl
-import json
 import logging
 import os
 import secrets
-import struct
 import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
-from operator import attrgetter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
-
-import orjson
+from typing import BinaryIO, Self
 
 from service.domain.errors import Unavailable
-from service.domain.interactions import Interaction, InteractionType
-from service.failure import Failure
+from service.domain.interactions import Interaction
+from service.journal_records import JournalError, Record, encoded, header
+from service.journal_unread import Unread
 
-_FORMAT, _FORMAT_VERSION = "recommendations journal", 1
 _ENDING = ".journal"
-_FRAME = struct.Struct("<II")
-# A group is some megabytes at most; a length beyond this was never written.
-_LONGEST_PAYLOAD_BYTES = 64 * 1024 * 1024
-_LONGEST_HEADER_BYTES = 4096
 # Space and rights need an operator, the database may be back any moment.
 _RETRY_SECONDS = 10.0
 
 _log = logging.getLogger("recommendations.journal")
-
-_row = attrgetter(*(field.name for field in fields(Interaction)))
-
-Group = list[Interaction]
-
-
-class JournalError(Failure):
-    """One line that names a file or the directory and what is wrong with it."""
 
 
 class Journal:
@@ -54,10 +31,10 @@ class Journal:
     def __init__(self, directory: Path, database: str, most_bytes: int) -> None:
         """Prepare for a database of this identity."""
         self._directory, self._database, self._most_bytes = directory, database, most_bytes
+        self.mark = ""  # up to where the database is known: written with whatever is appended
         self._file: BinaryIO | None = None  # this process's own, made when it is needed
-        self._path: Path | None = None
+        self._unread: Unread | None = None
         self._end = 0
-        self._read_to = 0
         self._ids: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -85,6 +62,8 @@ class Journal:
         """Whether nothing waits to be handed on."""
         return self._file is None
 
+    # Writing
+
     def new_among(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Tell which ones are not in the journal yet, nor earlier among these."""
         seen = set(self._ids)
@@ -98,13 +77,12 @@ class Journal:
         """Put a group on the disk; raises Unavailable where there is no room, and leaves nothing of it."""
         if not interactions:
             return
-        payload = orjson.dumps(list(map(_row, interactions)))
-        record = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        if self._end + len(record) > self._most_bytes:
+        line = encoded(Record(self.mark, list(interactions)))
+        if self._end + len(line) > self._most_bytes:
             raise Unavailable("the database is away and the journal is full", _RETRY_SECONDS)
         try:
             file = self._file or self._made()
-            _write_whole(file, record)
+            _write_whole(file, line)
             os.fsync(file.fileno())
         except OSError as error:
             _log.error("journal %s cannot be written: %s", self._directory, error.strerror or error)
@@ -112,13 +90,12 @@ class Journal:
             raise Unavailable(
                 "the database is away and the journal cannot be written", _RETRY_SECONDS
             ) from None
-        self._end += len(record)
+        self._end += len(line)
         self._ids.update(each.interaction_id for each in interactions)
 
     def _made(self) -> BinaryIO:
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}{_ENDING}"
-        header = {"format": _FORMAT, "format_version": _FORMAT_VERSION, "database": self._database}
-        line = json.dumps(header).encode() + b"\n"
+        line = header(self._database)
         path = self._directory / name
         file: BinaryIO = path.open("x+b", buffering=0)
         try:
@@ -129,8 +106,7 @@ class Journal:
             file.close()
             path.unlink(missing_ok=True)
             raise
-        self._file, self._path = file, path
-        self._end = self._read_to = len(line)
+        self._file, self._unread, self._end = file, Unread(path, len(line)), len(line)
         return file
 
     def _cut_back(self) -> None:
@@ -138,33 +114,28 @@ class Journal:
             self._file.truncate(self._end)
             self._file.seek(self._end)
 
-    def take(self, store: Callable[[Group], object]) -> int:
-        """Hand the next group on, in order; returns how many interactions that were, 0 when none are left.
+    # Handing on
 
-        The file goes once `store` has returned for its last group. What `store` raises leaves all as it was.
+    def take(self, store: Callable[[Sequence[Record]], object]) -> None:
+        """Hand the next lot on, in order.
+
+        The file goes once `store` has returned for the last one. What `store` raises leaves all as it was.
         """
-        if self._file is None or self._path is None:
-            return 0
-        groups = _groups(self._path, self._read_to)
-        group, end = next(groups, ([], self._end))
-        store(group)
-        self._read_to = end
-        if self._read_to >= self._end:
-            self._path.unlink()
+        if self._file is None or self._unread is None:
+            return
+        self._unread.hand_on(store)
+        if self._unread.position >= self._end:
+            self._unread.clear_away()
             self._file.close()
-            self._file = self._path = None
-            self._end = self._read_to = 0
+            self._file = self._unread = None
+            self._end = 0
             self._ids.clear()
-        return len(group)
 
-    def adopt(self, store: Callable[[Group], object]) -> int:
-        """Hand on what processes left that died; returns how many interactions that were.
+    def adopt(self, store: Callable[[Sequence[Record]], object]) -> None:
+        """Hand on what processes left that died.
 
-        Raises JournalError for a journal of another database or format, which is left as it is. A torn end,
-        of which nothing was acknowledged, is passed over. Where a record inside is broken, the others are
-        handed on and the file stays, renamed.
+        Raises JournalError for a journal of another database or format, which is left as it is.
         """
-        count = 0
         for path in sorted(self._directory.glob(f"*{_ENDING}")):
             with path.open("rb") as file:
                 try:
@@ -173,71 +144,10 @@ class Journal:
                     continue  # its process lives
                 if not path.exists():
                     continue  # its process has just ended with it
-                start = self._header_end(path, file)
-                broken = 0
-                for group, _ in _groups(path, start):
-                    if not group:
-                        broken += 1
-                        continue
-                    store(group)
-                    count += len(group)
-                if broken:
-                    aside = path.with_suffix(".broken")
-                    path.rename(aside)
-                    _log.error(
-                        "journal %s: %d records inside are broken; the others are stored", aside, broken
-                    )
-                else:
-                    path.unlink()
-        return count
-
-    def _header_end(self, path: Path, file: BinaryIO) -> int:
-        line = file.readline(_LONGEST_HEADER_BYTES)
-        try:
-            header = json.loads(line)
-        except ValueError:
-            header = None
-        if not line:
-            return 0  # its process died before the first record
-        if not isinstance(header, dict) or header.get("format") != _FORMAT:
-            raise JournalError(f"{path}: is not a journal; move it away")
-        if header.get("format_version") != _FORMAT_VERSION:
-            raise JournalError(
-                f"{path}: has format version {header.get('format_version')!r}, this program reads"
-                f" {_FORMAT_VERSION}; start the release that wrote it once"
-            )
-        if header.get("database") != self._database:
-            raise JournalError(
-                f"{path}: is of the database {header.get('database')}, not of {self._database};"
-                " start a service on that database, or move the file away"
-            )
-        return len(line)
-
-
-def _groups(path: Path, start: int) -> Iterator[tuple[Group, int]]:
-    """Read the groups behind a place, each with the place of its end; an empty one for a broken record."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(start)
-        while True:
-            frame = file.read(_FRAME.size)
-            if len(frame) < _FRAME.size:
-                if frame:
-                    _log.warning("journal %s: a torn end is cut off; nothing of it was acknowledged", path)
-                return
-            length, checksum = _FRAME.unpack(frame)
-            end = file.tell() + length
-            if length > _LONGEST_PAYLOAD_BYTES or end > size:
-                _log.warning("journal %s: a torn end is cut off; nothing of it was acknowledged", path)
-                return
-            payload = file.read(length)
-            if zlib.crc32(payload) == checksum:
-                yield [_interaction(row) for row in orjson.loads(payload)], end
-            elif end == size:
-                _log.warning("journal %s: a torn end is cut off; nothing of it was acknowledged", path)
-                return
-            else:
-                yield [], end
+                unread = Unread.left_behind(path, self._database)
+                while unread.hand_on(store):
+                    pass
+                unread.clear_away()
 
 
 def _write_whole(file: BinaryIO, content: bytes) -> None:
@@ -245,13 +155,6 @@ def _write_whole(file: BinaryIO, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _interaction(row: Sequence[Any]) -> Interaction:
-    interaction_id, reader_id, book_id, kind, occurred_at, rating, recommendation_id = row
-    return Interaction(
-        interaction_id, reader_id, book_id, InteractionType(kind), occurred_at, rating, recommendation_id
-    )
 
 
 def _sync_directory(path: Path) -> None:

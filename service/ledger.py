@@ -5,7 +5,7 @@ as well: a reader who is forgotten while their interaction is being stored must 
 """
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from service.domain.interactions import Interaction
 from service.domain.recommender import Recommender
 from service.groups import Groups, Turns
 from service.journal import Journal
+from service.journal_records import Record
+from service.replaying import replay
 from service.storage import Reading
 
 _RETRY_SECONDS = 1.0
@@ -33,12 +35,6 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[Reading]: ...
 
 
-def forgotten_since(store: Store, mark: str) -> Collection[int]:
-    """Return the readers who were forgotten since a mark; raises Unavailable, and StorageError as `news`."""
-    with store.reading() as reading:
-        return reading.news(mark).forgotten_reader_ids
-
-
 class Ledger:
     """The only writer of a running service. Methods raise Unavailable where the store cannot be written.
 
@@ -52,6 +48,7 @@ class Ledger:
         self._turns = Turns()
         self._groups = Groups(self._turns, self._store_together)
         self._own: set[int] = set()
+        self._doubtful: list[str] = []  # interactions that are in the journal, and perhaps in the database
         self.group_count = self.journaled_count = self.replayed_count = 0
         self._is_away = False
 
@@ -67,22 +64,38 @@ class Ledger:
         Once it does again, what is in the journal is stored before anything new; raises Unavailable where
         that fails.
         """
-        if away or self._journal is None:
+        if away or self._journal is None or not self._is_behind:
             self._is_away = away
             return
-        while True:
+        while self._is_behind:
             # A lot a turn: writers in between append to the journal, behind what came before.
             with self.turn():
-                self.replayed_count += self._journal.take(
-                    self._replay, lambda mark: forgotten_since(self._store, mark)
-                )
+                self._journal.take(self._replay)
                 if self._journal.is_empty:
                     self._is_away = False
-                    return
+                    self._doubtful.clear()
 
-    def _replay(self, interactions: Sequence[Interaction]) -> None:
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the database lacks what memory has, or may lack it."""
+        return self._is_away or not (self._journal is None or self._journal.is_empty)
+
+    def _replay(self, lot: Sequence[Record]) -> None:
         # Memory knows them already.
-        self._own.update(filter(None, self._store.record(interactions)))
+        replayed = replay(self._store, lot)
+        self._own.update(filter(None, replayed.sequences))
+        self.replayed_count += len(replayed.interactions)
+        if not all(replayed.sequences):
+            with self._store.reading() as reading:
+                self.settle(reading)
+
+    def settle(self, reading: Reading) -> None:
+        """Find out which interactions are stored although the database's answer was lost.
+
+        They are in the journal as well, and in memory: whoever follows the database passes over them.
+        """
+        if self._doubtful:
+            self._own.update(reading.sequences_of(self._doubtful))
 
     def note_mark(self, mark: str) -> None:
         """Note up to where the database has been followed: who is forgotten after it is not brought back."""
@@ -116,22 +129,25 @@ class Ledger:
         return new
 
     def _kept(self, together: Sequence[Interaction]) -> tuple[list[bool], list[int]]:
-        """Put interactions where they last; tell of each whether it is new, and its number in the database."""
-        journal = self._journal
-        if journal is None or (journal.is_empty and not self._is_away):
+        """Put interactions where they last; tell of each whether it is new, and its number or 0."""
+        journal, is_doubtful = self._journal, False
+        if journal is None or not self._is_behind:
             try:
                 sequences = self._store.record(together)
             except Unavailable:
                 if journal is None:
                     raise
-                self._is_away = True  # until whoever follows the database finds it back
+                self._is_away = is_doubtful = True  # until whoever follows the database finds it back
             else:
                 return [sequence > 0 for sequence in sequences], sequences
         assert journal is not None
         # What the database has already is not known here; it is counted as new, and stored once.
         new = journal.new_among(together)
-        journal.append(list(itertools.compress(together, new)))
-        self.journaled_count += sum(new)
+        journaled = list(itertools.compress(together, new))
+        journal.append(journaled)
+        self.journaled_count += len(journaled)
+        if is_doubtful:
+            self._doubtful += [each.interaction_id for each in journaled]
         return new, []
 
     # Other changes

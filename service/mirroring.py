@@ -23,6 +23,8 @@ from service.storage import Database, StorageError
 _LARGE_NEWS = 200_000
 # A mirror that another process wrote is taken up within this time; a mirror's age is counted in hours.
 _LOOK_SECONDS = 5.0
+# Writing one that fails half-way, on a full disk perhaps, is a burden to others on the machine.
+_PAUSE_SECONDS = 300.0
 _JOIN_SECONDS = 2.0  # a mirror that is being written is left behind half, and cleared away by the next writer
 
 _log = logging.getLogger("recommendations.mirror")
@@ -35,7 +37,7 @@ class MirrorKeeper:
         """Prepare; a mirror is written anew at an age of so many hours."""
         self._database, self._directory = database, directory
         self._seconds, self._kept_answers = hours * 3600, kept_answers
-        self._version, self._written_at = "", 0
+        self._version, self._due = "", 0.0
         self._complaint = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -54,13 +56,22 @@ class MirrorKeeper:
         Raises MirrorError where none can be written, Unavailable or StorageError where the database cannot be
         read.
         """
-        mirror = self._usable()
-        if mirror is None:
-            with sole_builder(self._directory):
-                # Another process may have written one meanwhile.
-                mirror = self._usable() or self._built()
+        mirror = self._usable() or self._written()
         shop = self._shop(mirror)
         return Shop(shop.recommender, catch_up(self._database, *shop))
+
+    def _written(self) -> Mirror:
+        try:
+            with sole_builder(self._directory):
+                # Another process may have written one meanwhile.
+                return self._usable() or self._built()
+        except MirrorError as error:
+            # Better a start that takes longer than none.
+            mirror = self._usable(most_news=None)
+            if mirror is None:
+                raise
+            _log.warning("%s; the old mirror is brought up to date instead", error)
+            return mirror
 
     def start(self, renew: Callable[[Shop], None]) -> None:
         """Keep looking for a newer mirror, or write one when it is time; `renew` takes what is in it."""
@@ -82,23 +93,43 @@ class MirrorKeeper:
                 _log.exception("renewing the mirror failed")
 
     def _newer(self) -> Mirror | None:
-        version = current_version(self._directory)
-        if version is not None and version != self._version:
-            return self._mapped(version)
-        if time.time() - self._written_at / 1e6 < self._seconds:
+        due = time.monotonic() >= self._due
+        try:
+            if mirror := self._others():
+                return mirror
+        except MirrorError:
+            # Somebody may mend it; but forgotten readers do not stay in the files until somebody does.
+            if not due:
+                raise
+        if not due:
             return None
         with sole_builder(self._directory):
-            version = current_version(self._directory)
-            return self._built() if version in (None, self._version) else self._mapped(version)
+            try:
+                # Another process may have written one meanwhile.
+                mirror = self._others()
+            except MirrorError as error:
+                _log.warning("%s; a new mirror is written", error)
+                mirror = None
+            if mirror is None:
+                self._due = time.monotonic() + min(self._seconds, _PAUSE_SECONDS)  # unless it works
+                mirror = self._built()
+            return mirror
 
-    def _usable(self) -> Mirror | None:
+    def _others(self) -> Mirror | None:
+        """Map the current mirror where it is not the one in use."""
+        version = current_version(self._directory)
+        return None if version in (None, self._version) else self._mapped(version)
+
+    def _usable(self, most_news: int | None = _LARGE_NEWS) -> Mirror | None:
+        """Map the current mirror where the database can tell what happened since, unless it is too much."""
         try:
             version = current_version(self._directory)
             if version is None:
                 return None
             mirror = self._mapped(version)
             with self._database.reading() as reading:
-                large = reading.news(mirror.mark).interaction_count() > _LARGE_NEWS
+                news = reading.news(mirror.mark)
+                large = most_news is not None and news.interaction_count() > most_news
         except (MirrorError, StorageError) as error:
             _log.warning("%s; a new mirror is written", error)
             return None
@@ -116,7 +147,10 @@ class MirrorKeeper:
         return self._mapped(version)
 
     def _shop(self, mirror: Mirror) -> Shop:
-        self._version, self._written_at = mirror.version, mirror.written_at
+        self._version = mirror.version
+        # From here on by a clock that nobody sets; a mirror from the future counts as new.
+        age_seconds = max(0.0, time.time() - mirror.written_at / 1e6)
+        self._due = time.monotonic() + self._seconds - age_seconds
         recommender = Recommender(
             Catalogue(mirror.catalogue),
             Histories(mirror.events),

@@ -100,6 +100,9 @@ class Settings(BaseModel):
     models_credentials_file: Path | None = Field(
         None, description="access key of the bucket, in the form of ~/.aws/credentials; none: anonymous"
     )
+    models_ca_file: Path | None = Field(
+        None, description="PEM bundle that the store's certificate may be signed by, beside public ones"
+    )
     models_cache_directory: Path = Field(
         Path("var/models-cache"), description="where models of a bucket are put to be mapped"
     )
@@ -173,6 +176,8 @@ class Settings(BaseModel):
         "tls_client_ca_file",
         "roles_file",
         "mirror_directory",
+        "models_credentials_file",
+        "models_ca_file",
         "models_cache_directory",
         "journal_directory",
     )

@@ -7,16 +7,22 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter
 
+from service.domain.model import ItemModel
 from service.domain.recommender import Recommender
-from service.models import ModelError, ModelStore, NoModel
+from service.models import ModelError, ModelsAway, ModelStore, NoModel, warm
 from service.operations.conditions import Conditions
 
 MODEL = "model"  # the condition that a model answers
 
 # Sorting the catalogue by what happened meanwhile; nobody notices a minute.
 POPULARITY_SECONDS = 60.0
-# Reading a large snapshot takes about a second, and an exit should not wait longer than that.
+# A thread that waits for a store that hangs, or reads a large snapshot, is left behind: it changes no file
+# but copies of models, of which no half one is ever used.
 _JOIN_SECONDS = 2.0
+# Verifying takes a tenth of a second of a core for 100 MB. Calls want the core too: four times as long.
+_CORE_SHARE_BESIDE_CALLS = 0.25
+# A version that was refused stays so until somebody mends it: it is not downloaded again at every look.
+_REFUSED_SECONDS = 30.0
 
 _log = logging.getLogger("recommendations.upkeep")
 
@@ -41,19 +47,24 @@ class Upkeep:
         for result in ("success", "failure"):
             self._loads.labels(result)
         self._complaint = ""
+        self._refused, self._refused_until = "", 0.0
+        self._retired: ItemModel | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def __enter__(self) -> Self:
         """Take up the promoted model, then keep looking for newer ones.
 
-        A broken one raises ModelError: nothing good is in use yet that could go on. Where none has been
-        promoted, the service answers with popular books, is not ready, and waits for one.
+        Where it cannot be had, the copy on this machine of the model that was in use before answers. Where
+        there is none either, a store that is away or has none promoted is waited for, with popular books and
+        not ready; one that denies, or has a broken model, raises ModelError.
         """
         try:
-            self._take_up_model()
-        except NoModel as absence:
-            self._complain(absence)
+            self._look(core_share=1.0)
+        except ModelError as error:
+            if not self._use_kept() and not isinstance(error, NoModel | ModelsAway):
+                raise
+            self._complain(error)
         self._thread.start()
         return self
 
@@ -64,25 +75,51 @@ class Upkeep:
     def _run(self) -> None:
         refreshed = time.monotonic()
         while not self._stop.wait(self._check_seconds):
+            # The memory of a model that was replaced is given back here, not by the last call that used it.
+            self._retired = None
             try:
                 if time.monotonic() - refreshed >= self._popularity_seconds:
                     self._recommender.refresh_popularity()
                     refreshed = time.monotonic()
-                self._take_up_model()
+                self._look(_CORE_SHARE_BESIDE_CALLS)
             except ModelError as error:
                 self._complain(error)
             except Exception:  # noqa: BLE001 - without this thread no model would ever be taken up again
                 _log.exception("looking for a newly promoted model failed")
 
-    def _take_up_model(self) -> None:
-        promoted = self._models.current_version()
-        in_use = self._recommender.model
+    def _look(self, core_share: float) -> None:
+        promoted, in_use = self._models.current_version(), self._recommender.model
         if in_use is None or promoted != in_use.version:
-            self._recommender.use_model(self._models.load(promoted))
-            self._loads.labels("success").inc()
-            _log.info("answering from model %s", promoted)
-        self._complaint = ""
+            if promoted == self._refused and time.monotonic() < self._refused_until:
+                return
+            try:
+                model = self._models.load(core_share=core_share)
+            except ModelsAway:
+                raise
+            except ModelError:
+                self._refused, self._refused_until = promoted, time.monotonic() + _REFUSED_SECONDS
+                raise
+            self._use(model, core_share)
+        if self._complaint:
+            self._complaint = ""
+            _log.info("the model in use is the promoted one again")
         self._conditions.set(MODEL, True)
+
+    def _use(self, model: ItemModel, core_share: float) -> None:
+        warm(model, core_share=core_share)
+        self._retired = self._recommender.model
+        self._recommender.use_model(model)
+        self._loads.labels("success").inc()
+        _log.info("answering from model %s", model.version)
+
+    def _use_kept(self) -> bool:
+        try:
+            self._use(self._models.load_kept(), core_share=1.0)
+        except ModelError as error:
+            if not isinstance(error, NoModel):
+                _log.warning("%s; there is no copy to answer from", error)
+            return False
+        return True
 
     def _complain(self, error: ModelError) -> None:
         # Once: it will be found again every few seconds until somebody mends it.
@@ -91,6 +128,7 @@ class Upkeep:
         self._complaint = str(error)
         self._loads.labels("failure").inc()
         in_use = self._recommender.model
-        if in_use is None:
-            self._conditions.set(MODEL, False, self._complaint)
-        _log.error("%s; %s", error, f"still answering from {in_use.version}" if in_use else "no model yet")
+        meanwhile = f"still answering from {in_use.version}" if in_use else "no model yet"
+        told = f"{error}; {meanwhile}"
+        self._conditions.set(MODEL, in_use is not None, told)
+        _log.error("%s", told)

@@ -75,8 +75,13 @@ class Shop:
         return f"sqlite:///{self.file}"
 
     @property
+    def model_files(self) -> Path:
+        """The directory of the models."""
+        return self.directory / "models"
+
+    @property
     def models(self) -> ModelStore:
-        return ModelStore(self.directory / "models")
+        return ModelStore.open(str(self.model_files), cache_directory=self.directory / "models-cache")
 
     def copy_to(self, directory: Path) -> "Shop":
         return Shop(shutil.copytree(self.directory, directory))
@@ -196,7 +201,8 @@ def settings_for(shop: Shop, certificates: Certificates, **changed: Any) -> Sett
         "tls_client_ca_file": certificates.file("ca.crt"),
         "roles_file": ROLES_FILE,
         "database_url": shop.url,
-        "models_url": str(shop.models.directory),
+        "models_url": str(shop.model_files),
+        "models_cache_directory": shop.directory / "models-cache",
         "mirror_directory": shop.directory / "mirror",
         "drain_seconds": 0,
     }

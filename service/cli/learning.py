@@ -154,6 +154,7 @@ def _store(settings: Settings) -> "ModelStore":
         endpoint=settings.models_endpoint,
         region=settings.models_region,
         credentials_file=settings.models_credentials_file,
+        ca_file=settings.models_ca_file,
     )
 
 

@@ -17,7 +17,7 @@ from service.operations import logs
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.workers.worker import SupervisorLine
+    from service.workers.line import SupervisorLine
 
 _log = logging.getLogger("recommendations")
 
@@ -70,12 +70,12 @@ def _run(settings: Settings, hints: bool, stop: Event, hurry: Event, worker_line
 
     line = None
     if worker_line is not None:
-        from service.workers.worker import SupervisorLine
+        from service.workers.line import SupervisorLine
 
         line = SupervisorLine(worker_line)
         threading.Thread(target=_stop_with, args=(line, stop), name="supervisor-line", daemon=True).start()
     try:
-        with App(settings, stop=stop, tell=line.tell if line else None) as app:
+        with App(settings, stop=stop, supervisor=line) as app:
             books, readers = app.recommender.catalogue.book_count, app.recommender.reader_count
             shop = f"{books} books, {readers} readers"
             if line is not None:

@@ -20,8 +20,9 @@ from service.models import snapshot
 from service.models.directory import ABANDONED_AFTER_SECONDS, Directory
 from service.models.durable_files import new_durable_file, sole_writer, sync_directory
 from service.models.errors import Missing, ModelError, NoModel, Overtaken, file_errors
+from service.models.explaining import Unsupported
 from service.models.manifest import LARGEST_MANIFEST_BYTES, MANIFEST, VERSION_PATTERN
-from service.models.objects import Objects, Unsupported
+from service.models.objects import Objects
 from service.models.pace import AT_FULL_SPEED, Pace
 
 _POINTER = "current"

@@ -1,29 +1,28 @@
 """The objects below one prefix of a bucket, with bounded waits; knows nothing of what is in them.
 
-Every request has a bound, and what goes wrong is a ModelError of one line. The access key is read again
-from its file when the store refuses it, so that keys can be changed while the service runs.
+Every request has a bound, and what goes wrong is a ModelError of one line. The files of the access key and of
+the CA are read again when the store refuses the key or cannot be reached, so that both can be changed while
+the service runs.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-)
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from service.models.address import Address
+from service.models.authorities import read_authorities
 from service.models.credentials import Credentials, read_credentials
-from service.models.errors import Missing, ModelError, ModelsAway, Overtaken
+from service.models.errors import ModelError, ModelsAway
+from service.models.explaining import Denied, explained
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 Result = TypeVar("Result")
 
@@ -38,38 +37,6 @@ _LONGEST_CONNECT_SECONDS = 5.0
 _RETRIES = 2
 # Blocks of one upload that are on their way, and in memory, at the same time.
 _UPLOADS_AT_ONCE = 2
-
-_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?")
-_ENDPOINT = re.compile(
-    r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-f:]+\](:\d{1,5})?/?"
-)
-_REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
-_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
-_STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_CAUSES = (
-    re.compile(r'message: "([^"]+)"'),
-    re.compile(r'error: "([^"]+)"'),
-    re.compile(r"(InvalidCertificate)"),
-)
-# How stores say that the key, not the request, is what they do not take; 404 is versitygw's answer to
-# an unknown key, 400 Amazon's to a token that has expired.
-_DENYING = {
-    "AccessDenied",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "XAdminUserNotFound",
-}  # fmt: skip
-
-
-class _Denied(ModelError):
-    """The store does not take this access key, or not for this."""
-
-
-class Unsupported(ModelError):
-    """The store does not know this kind of request."""
 
 
 class Stored(NamedTuple):
@@ -87,45 +54,29 @@ class Listed(NamedTuple):
     changed_at: float  # seconds since 1970 UTC
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a bucket is."""
+class _Files(NamedTuple):
+    """What the operator's files held when they were read last."""
 
-    url: str  # s3://bucket or s3://bucket/prefix, without a slash at the end
-    bucket: str
-    prefix: str
-    endpoint: str
-    region: str
-
-    @classmethod
-    def parse(cls, url: str, endpoint: str, region: str) -> "Address":
-        """Check what an operator wrote; no endpoint means Amazon's for the region. Raises ModelError."""
-        found = _URL.fullmatch(url)
-        if not found:
-            raise ModelError(f"{url[:200]!r}: is not s3://bucket/prefix")
-        if not _REGION.fullmatch(region):
-            raise ModelError(f"{url}: {region[:80]!r} is not a region")
-        endpoint = endpoint.rstrip("/") or f"https://s3.{region}.amazonaws.com"
-        if not _ENDPOINT.fullmatch(endpoint):
-            raise ModelError(
-                f"{url}: the endpoint {endpoint[:200]!r} is not http://host:port or https://host:port"
-            )
-        prefix = "/".join(part for part in (found[2] or "").split("/") if part)
-        return cls(f"s3://{found[1]}/{prefix}".rstrip("/"), found[1], prefix, endpoint, region)
+    credentials: Credentials | None
+    authorities: str | None
 
 
 class Objects:
     """Read, write, list and delete; paths are relative to the prefix."""
 
     def __init__(
-        self, address: Address, credentials_file: Path | None, request_seconds: float = REQUEST_SECONDS
+        self,
+        address: Address,
+        credentials_file: Path | None,
+        ca_file: Path | None = None,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        """Read the access key; no file means anonymous. The store itself is not asked yet."""
+        """Read the access key and the CA; no file means anonymous, public CAs. The store is not asked yet."""
         self.address = address
-        self._credentials_file = credentials_file
+        self._credentials_file, self._ca_file = credentials_file, ca_file
         self._seconds = request_seconds
         self._small_seconds = min(request_seconds, _LONGEST_SMALL_REQUEST_SECONDS)
-        self._use(read_credentials(credentials_file) if credentials_file else None)
+        self._use(self._read_files())
 
     def read(self, path: str, largest_bytes: int) -> Stored:
         """Return a small object; a larger one is refused unread."""
@@ -198,9 +149,15 @@ class Objects:
         """Return an object's name for messages."""
         return f"{self.address.url}/{path}".rstrip("/")
 
-    def _use(self, credentials: Credentials | None) -> None:
-        self._credentials = credentials
-        address = self.address
+    def _read_files(self) -> "_Files":
+        return _Files(
+            read_credentials(self._credentials_file) if self._credentials_file else None,
+            read_authorities(self._ca_file) if self._ca_file else None,
+        )
+
+    def _use(self, files: "_Files") -> None:
+        self._files = files
+        address, credentials = self.address, files.credentials
         signed: dict[str, Any] = {"config": {"skip_signature": True}}
         if credentials:
             signed = {
@@ -212,6 +169,7 @@ class Objects:
                     "expires_at": None,
                 },
             }
+        trusted: ClientConfig = {"root_certificate": files.authorities} if files.authorities else {}
         # obstore takes what is left unsaid from variables AWS_…: where and who is said here.
         signed["config"] |= {
             "endpoint": address.endpoint,
@@ -224,6 +182,7 @@ class Objects:
                 address.bucket,
                 prefix=address.prefix or None,
                 client_options={
+                    **trusted,
                     "allow_http": address.endpoint.startswith("http://"),
                     "connect_timeout": timedelta(seconds=min(_LONGEST_CONNECT_SECONDS, seconds)),
                     "timeout": timedelta(seconds=seconds),
@@ -246,47 +205,23 @@ class Objects:
     def _ask(self, path: str, request: Callable[[S3Store], Result], *, small: bool = False) -> Result:
         try:
             return self._ask_once(path, request, small)
-        except _Denied:
-            if self._credentials_file is None:
+        except (Denied, ModelsAway):
+            files = self._read_files()
+            if files == self._files:
                 raise
-            credentials = read_credentials(self._credentials_file)
-            if credentials == self._credentials:
-                raise
-            self._use(credentials)
+            self._use(files)
             return self._ask_once(path, request, small)
 
     def _ask_once(self, path: str, request: Callable[[S3Store], Result], small: bool) -> Result:
         try:
             return request(self._small_store if small else self._store)
         except (BaseError, FileNotFoundError) as error:
+            file = self._credentials_file
             # Not chained: the library's message holds the whole answer of the store, over many lines.
-            raise self._explained(path, error, self._small_seconds if small else self._seconds) from None
-
-    def _explained(self, path: str, error: Exception, seconds: float) -> ModelError:
-        name, text = self.name(path), str(error)
-        code, status = _CODE.search(text), _STATUS.search(text)
-        said = " ".join(found[1] for found in (status, code) if found)
-        if code and code[1] == "NoSuchBucket":
-            return ModelError(f"{name}: {self.address.endpoint} has no bucket {self.address.bucket}")
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or (code and code[1] in _DENYING):
-            key = (
-                f"the key in {self._credentials_file}" if self._credentials_file else "callers without a key"
-            )
-            return _Denied(f"{name}: {self.address.endpoint} refuses {key} ({said})")
-        if isinstance(error, FileNotFoundError):
-            return Missing(f"{name}: no such object")
-        if isinstance(error, PreconditionError | AlreadyExistsError) or (status and status[1] == "409"):
-            return Overtaken(f"{name}: was changed by another process meanwhile")
-        if (code and code[1] == "NotImplemented") or (status and status[1] == "501"):
-            return Unsupported(f"{name}: {self.address.endpoint} does not know such a request ({said})")
-        if status and status[1].startswith("4") and status[1] not in ("408", "429"):
-            return ModelError(f"{name}: {self.address.endpoint} refuses the request ({said})")
-        return ModelsAway(f"{name}: {self.address.endpoint} does not answer: {said or _cause(text, seconds)}")
-
-
-def _cause(text: str, seconds: float) -> str:
-    """Find what an operator can use in the library's dump of an error."""
-    if "kind: Timeout" in text:
-        return f"nothing within {seconds:g} s"
-    found = next((found for cause in _CAUSES if (found := cause.search(text))), None)
-    return found[1].lower() if found else text.partition("\n")[0].rpartition(" - ")[2][:200]
+            raise explained(
+                self.name(path),
+                error,
+                address=self.address,
+                key=f"the key in {file}" if file else "callers without a key",
+                seconds=self._small_seconds if small else self._seconds,
+            ) from None

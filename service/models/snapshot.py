@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,25 @@ from service.models.mapped_arrays import give_back, map_array
 from service.models.pace import AT_FULL_SPEED, Pace
 from service.models.verification import broken_rule
 
-# Little-endian on every machine, so that a snapshot may move between them.
-ARRAY_TYPES = {
-    "book_ids": "<i8",
-    "indptr": "<i8",
-    "indices": "<i4",
-    "weights": "<f4",
-    "popularity": "<f4",
+
+class ArrayKind(NamedTuple):
+    """What an array of a snapshot must be."""
+
+    dtype: str
+    dimensions: int
+
+
+# The fields of ItemModel that are arrays. Little-endian on every machine, so that a snapshot may move
+# between them.
+ARRAYS = {
+    "book_ids": ArrayKind("<i8", 1),
+    "indptr": ArrayKind("<i8", 1),
+    "indices": ArrayKind("<i4", 1),
+    "weights": ArrayKind("<f4", 1),
+    "popularity": ArrayKind("<f4", 1),
 }
 # The manifest last: where it is, the arrays are.
-FILES = (*(f"{name}.npy" for name in ARRAY_TYPES), manifests.MANIFEST)
+FILES = (*(f"{name}.npy" for name in ARRAYS), manifests.MANIFEST)
 # A core is busy with it for two tenths of a millisecond, which no call notices.
 _DIGEST_BLOCK_BYTES = 256 * 1024
 
@@ -38,7 +47,7 @@ def write(
     Raises ModelError for a model that breaks the rules, which reading would refuse.
     """
     arrays = {
-        name: np.ascontiguousarray(getattr(model, name), dtype=kind) for name, kind in ARRAY_TYPES.items()
+        name: np.ascontiguousarray(getattr(model, name), dtype=kind.dtype) for name, kind in ARRAYS.items()
     }
     if broken := broken_rule(arrays):
         raise ModelError(f"{directory.parent}: the model was not written: {broken[0]} {broken[1]}")
@@ -71,7 +80,7 @@ def read(directory: Path, *, name: str = "", pace: Pace = AT_FULL_SPEED) -> Item
     manifest = manifests.parse(manifests.read_text(path), f"{name}/{path.name}", name.rpartition("/")[2])
     arrays = {
         each: _read_array(directory / f"{each}.npy", f"{name}/{each}.npy", manifest["arrays"][each], pace)
-        for each in ARRAY_TYPES
+        for each in ARRAYS
     }
 
     def seen(each: str) -> None:
@@ -103,10 +112,12 @@ def _read_array(path: Path, name: str, described: Mapping[str, Any], pace: Pace)
             mapped = map_array(path)
         except ValueError:
             raise ModelError(f"{name}: is not a NumPy array file") from None
-    expected = ARRAY_TYPES[path.stem]
-    if mapped.dtype != np.dtype(expected) or mapped.shape != (described["length"],):
+    expected = ARRAYS[path.stem]
+    is_expected = mapped.dtype == np.dtype(expected.dtype) and mapped.ndim == expected.dimensions
+    if not is_expected or len(mapped) != described["length"]:
+        shape = ", ".join([str(described["length"]), *["any"] * (expected.dimensions - 1)])
         raise ModelError(
-            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected}[{described['length']}]"
+            f"{name}: holds {mapped.dtype.str}{list(mapped.shape)}, not {expected.dtype}[{shape}]"
         )
     return mapped
 

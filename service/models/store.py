@@ -55,13 +55,8 @@ class Place(Protocol):
 class ModelStore:
     """Snapshots in one place, safe for several processes; all failures are ModelErrors of one line."""
 
-    def __init__(self, place: Place | Path) -> None:
-        self._place: Place = Directory(place) if isinstance(place, Path) else place
-
-    @property
-    def directory(self) -> Path:
-        """Interim, for callers that still make a store of a path."""
-        return Path(self._place.name)
+    def __init__(self, place: Place) -> None:
+        self._place = place
 
     @classmethod
     def open(
@@ -72,22 +67,25 @@ class ModelStore:
         endpoint: str = "",
         region: str = "us-east-1",
         credentials_file: Path | None = None,
+        ca_file: Path | None = None,
         request_seconds: float | None = None,
     ) -> "ModelStore":
         """Use a directory, or s3://bucket/prefix of an S3-compatible store, which is not asked yet.
 
         Models of a bucket are copied into `cache_directory`, which processes may share, and mapped there.
-        No endpoint means Amazon's for the region; no credentials file means anonymous. A request to the
-        store takes `request_seconds` at most (objects.REQUEST_SECONDS unless given).
+        No endpoint means Amazon's for the region; no credentials file means anonymous; certificates signed by
+        those of `ca_file` are trusted beside public ones. A request to the store takes `request_seconds` at
+        most (objects.REQUEST_SECONDS unless given).
         """
         if "://" not in url:
             return cls(Directory(Path(url)))
         # Only here: a directory does without the library.
+        from service.models.address import Address
         from service.models.bucket import Bucket
-        from service.models.objects import REQUEST_SECONDS, Address, Objects
+        from service.models.objects import REQUEST_SECONDS, Objects
 
         address = Address.parse(url, endpoint, region)
-        objects = Objects(address, credentials_file, request_seconds or REQUEST_SECONDS)
+        objects = Objects(address, credentials_file, ca_file, request_seconds or REQUEST_SECONDS)
         return cls(Bucket(objects, cache_directory))
 
     def save(

@@ -1,5 +1,6 @@
 """Answers RecommendationService: protobuf in, domain calls, protobuf out."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,16 +55,19 @@ class RecommendationServicer(GeneratedServicer):
         metrics: ServiceMetrics,
         now: Callable[[], int],
         streams: ThreadPoolExecutor,
+        writers: ThreadPoolExecutor,
         kept_answers: int,
         ids: AnswerIds,
         exposures: Exposures,
     ) -> None:
-        """Serve; `now` tells the time in µs since 1970 UTC, `streams` has the threads of streams."""
+        """Serve; `now` tells the time in µs since 1970 UTC. Streams and changes have threads of their own."""
         self._recommender, self._ledger, self._pages = recommender, ledger, pages
         self._metrics, self._now, self._exposures = metrics, now, exposures
         self._books = RecommendedBooks()
         self._kept = Kept[bytes](kept_answers)
         self.RecommendMany = on_pool(self._recommend_many, streams)  # type: ignore[method-assign]
+        self.RecordInteractions = on_pool(self._record_interactions, writers)  # type: ignore[method-assign]
+        self.ForgetReader = on_pool(self._forget_reader, writers)  # type: ignore[method-assign]
         self._ids = ids
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> bytes:  # noqa: N802
@@ -115,18 +119,20 @@ class RecommendationServicer(GeneratedServicer):
         reply = pb.PopularBooksResponse(recommendation_id=self._answer_id(Strategy.POPULAR, "", books))
         return reply.SerializeToString() + self._books.encoded(books, request.category)
 
-    def RecordInteractions(  # noqa: N802
+    def _record_interactions(
         self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
     ) -> pb.RecordInteractionsResponse:
         interactions = interactions_from_message(request, self._recommender.catalogue, self._now())
-        recorded = self._ledger.record(interactions)
+        new = self._ledger.record(interactions)
+        recorded = sum(new)
         self._metrics.recorded(recorded)
-        self._count_outcomes(interactions)
+        # Sent again they are no second outcome.
+        self._count_outcomes(itertools.compress(interactions, new))
         return pb.RecordInteractionsResponse(
             recorded_count=recorded, duplicate_count=len(interactions) - recorded
         )
 
-    def ForgetReader(  # noqa: N802
+    def _forget_reader(
         self, request: pb.ForgetReaderRequest, context: grpc.ServicerContext
     ) -> pb.ForgetReaderResponse:
         check = Check()

@@ -73,6 +73,15 @@ class Reading:
         """Read a reader's interactions in the order in which they were stored."""
         return self._rows.of_reader(self._connection, reader_id).log
 
+    def sequences_of(self, interaction_ids: Sequence[str]) -> list[int]:
+        """Return the numbers of those of these interactions that are stored."""
+        found: list[int] = []
+        for start in range(0, len(interaction_ids), book_rows.IDS_A_STATEMENT):
+            some = interaction_ids[start : start + book_rows.IDS_A_STATEMENT]
+            numbers = select(interactions.c.sequence).where(interactions.c.interaction_id.in_(some))
+            found += self._connection.scalars(numbers)
+        return found
+
     def news(self, since: str) -> News:
         """Return what became visible after a mark of an earlier reading.
 

@@ -2,33 +2,37 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
-# A page takes milliseconds; a worker that hangs must not hold up a scrape of the others.
+from service.workers.line import line_with
+
+# A page takes milliseconds; a worker that hangs must not hold up the pages of the others.
 _PAGE_SECONDS = 2.0
 
 
 class Worker:
     """A process that was started; `is_serving` is set once it says so."""
 
-    def __init__(self, number: int, core: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, number: int, core: int | None, environment: Mapping[str, str], page_token_key: bytes
+    ) -> None:
         """Start it, pinned to a core."""
         self.number = number
         self.started_at = time.monotonic()
         self.admin_port: int | None = None
         self.is_serving = threading.Event()
         self.shop = ""  # what it says of its shop, once it serves
-        # Its other end is the worker's: what it says comes in here, and it notices when we are gone.
-        self._line, theirs = socket.socketpair()
-        with theirs:
+        self.metrics_page: str | None = None  # its latest
+        self.unanswered = 0  # how often in a row it was asked for metrics and did not answer
+        self._line, theirs = line_with(page_token_key)
+        with theirs, _children_on(core):
             self.process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-m", "service", "serve", "--worker-line", str(theirs.fileno())],
                 env=dict(environment),
@@ -36,12 +40,10 @@ class Worker:
                 # Ctrl-C in a terminal goes to the supervisor alone, which passes it on once.
                 start_new_session=True,
             )
-        with suppress(OSError):  # it has ended already
-            os.sched_setaffinity(self.process.pid, {core})
         threading.Thread(target=self._listen, name=f"worker-{number}", daemon=True).start()
 
     def _listen(self) -> None:
-        with self._line, self._line.makefile() as lines:
+        with self._line, self._line.makefile() as lines, suppress(OSError):
             for line in lines:
                 said = json.loads(line)
                 self.admin_port = said.get("admin_port", self.admin_port)
@@ -50,7 +52,13 @@ class Worker:
                     self.is_serving.set()
 
     @property
+    def is_answering(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self.metrics_page is not None and not self.unanswered
+
+    @property
     def lived_seconds(self) -> float:
+        """How long ago it was started."""
         return time.monotonic() - self.started_at
 
     def page(self, path: str) -> str | None:
@@ -60,26 +68,24 @@ class Worker:
         url = f"http://127.0.0.1:{self.admin_port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=_PAGE_SECONDS) as answer:
-                return answer.read().decode()
+                return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             return error.read().decode()
         except OSError:
             return None
 
 
-class SupervisorLine:
-    """The worker's end: tells the supervisor things, and notices when it is gone."""
+@contextmanager
+def _children_on(core: int | None) -> Iterator[None]:
+    """Let processes that are started meanwhile run on one core: they inherit where this thread may run.
 
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-
-    def tell(self, **said: object) -> None:
-        """Send one thing; a supervisor that is gone is not told."""
+    So each of their threads is pinned, however early it begins. Where the system refuses, nothing is pinned.
+    """
+    everywhere = os.sched_getaffinity(0)
+    if core is not None:
         with suppress(OSError):
-            self._socket.sendall(json.dumps(said).encode() + b"\n")
-
-    def wait_until_gone(self) -> None:
-        """Return once the supervisor has ended, however it did."""
-        with suppress(OSError):
-            while self._socket.recv(1):
-                pass
+            os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, everywhere)

@@ -189,7 +189,7 @@ def make(directory: Path, book_count: int, reader_count: int, count: int) -> dic
         "peak_mb": peak_kib / 1024,
         "grown_mb": (peak_kib - before_kib) / 1024,
     } | {path.stem: path.stat().st_size for path in files}
-    models = ModelStore(directory / "models")
+    models = ModelStore.open(str(directory / "models"), cache_directory=directory / "models-cache")
     models.promote(models.save(shop.model(), settings={}, data_digest="made up"))
     return made
 

@@ -13,13 +13,15 @@ ALLOWED = {
     # The single files but app.
     "service": f"{FILES} service.domain service.mirror service.models service.operations service.storage",
     "service.app": f"service interceptors {GENERATED}",
+    "service.guards": "interceptors service.security service.servicers.errors service.settings",
     "service.cli": f"service interceptors {GENERATED}",
     "service.__main__": "service.cli",
     "service.domain": "service.domain numpy numba",
     "service.operations": "service.operations service.domain service.failure service.handler_threads",
     "service.security": "service.security service.failure",
     "service.mirror": "service.mirror service.domain service.failure service.models.durable_files",
-    "service.workers": "service.workers service.operations.admin service.settings service.failure",
+    "service.workers": "service.workers service.operations.admin service.security.page_token_key "
+    "service.settings service.failure",
     "service.servicers": f"service.servicers service.domain service.exposures service.ledger service.operations.metrics "
     f"service.handler_threads interceptors.status {GENERATED}",
 } | {

@@ -41,7 +41,7 @@ def recommender() -> Recommender:
 
 
 def waiting(ledger: Ledger) -> int:
-    return len(ledger._waiting)
+    return len(ledger._groups)
 
 
 def test_what_waits_meanwhile_is_stored_in_one_transaction():
@@ -49,12 +49,12 @@ def test_what_waits_meanwhile_is_stored_in_one_transaction():
     ledger = Ledger(store, recommender())
     with ThreadPoolExecutor(9) as callers:
         first = callers.submit(ledger.record, [read("first")])
-        wait_until(lambda: ledger._turn.locked() and not waiting(ledger))
+        wait_until(lambda: ledger._turns.taken and not waiting(ledger))
         others = [callers.submit(ledger.record, [read(f"{n}-a"), read(f"{n}-b")]) for n in range(8)]
         wait_until(lambda: waiting(ledger) == 8)
         store.go.set()
-        assert first.result(20) == 1
-        assert [each.result(20) for each in others] == [2] * 8
+        assert first.result(20) == [True]
+        assert [each.result(20) for each in others] == [[True, True]] * 8
     assert [len(group) for group in store.groups] == [1, 16]
 
 
@@ -64,12 +64,12 @@ def test_one_bad_batch_fails_alone():
     store.refused = {"bad"}
     with ThreadPoolExecutor(4) as callers:
         first = callers.submit(ledger.record, [read("first")])
-        wait_until(lambda: ledger._turn.locked() and not waiting(ledger))
+        wait_until(lambda: ledger._turns.taken and not waiting(ledger))
         good = callers.submit(ledger.record, [read("good")])
         bad = callers.submit(ledger.record, [read("bad")])
         wait_until(lambda: waiting(ledger) == 2)
         store.go.set()
-        assert (first.result(20), good.result(20)) == (1, 1)
+        assert (first.result(20), good.result(20)) == ([True], [True])
         with pytest.raises(ValueError, match="refused"):
             bad.result(20)
 
@@ -83,7 +83,7 @@ def test_too_many_waiting_are_refused_at_once():
         with pytest.raises(Unavailable, match="too many changes"):
             ledger.record([read("late")])
         store.go.set()
-        assert [each.result(20) for each in calls] == [10_000] * 5
+        assert [sum(each.result(20)) for each in calls] == [10_000] * 5
 
 
 def test_own_rows_are_told_once():
@@ -114,5 +114,5 @@ def test_concurrent_callers_with_the_same_ids_store_each_once(tmp_path):
     with Database.open(url) as database, ThreadPoolExecutor(8) as callers:
         ledger = Ledger(database, recommender())
         batches = [[read(f"{lot}-{n}") for n in range(50)] for lot in range(20)]
-        counts = list(callers.map(ledger.record, batches * 3))
-        assert sum(counts) == database.counts().interactions == 1000
+        new = list(callers.map(ledger.record, batches * 3))
+        assert sum(map(sum, new)) == database.counts().interactions == 1000

@@ -1,4 +1,4 @@
-"""The whole service on models in a bucket: takes them up, swaps them under load, lives with a store in trouble."""
+"""The whole service on models in a bucket: taken up, swapped under load, with a store in trouble."""
 
 import signal
 import threading
@@ -98,9 +98,11 @@ def test_models_are_swapped_under_load_without_a_failed_call(
     failures: list[Exception] = []
     with callers(service.client, failures) as answered:
         for number in range(1, SWAPS + 1):
+            promoted = versions[number % 2]
+            place.store.promote(promoted)
+            wait_until(lambda wanted=promoted: version(service.client) == wanted, what=f"swap {number}")
             answered.clear()
-            place.store.promote(versions[number % 2])
-            wait_until(lambda number=number: versions[number % 2] in answered, what=f"swap {number}")
+            wait_until(lambda wanted=promoted: wanted in answered, what=f"an answer after swap {number}")
     assert failures == []
     assert service.metrics()['recommendations_model_loads_total{result="success"}'] == SWAPS + 1
 

@@ -109,7 +109,6 @@ def test_a_model_that_breaks_a_rule_is_not_written(
     assert sorted(place.files.iterdir()) == before
 
 
-@pytest.mark.parametrize("settings", [{"shrink": float("nan")}, {"when": object()}])
 PLACE = 256 * 1024  # arrays are looked at in blocks; a rule must hold over their edges too
 
 
@@ -131,6 +130,7 @@ def test_a_rule_broken_at_the_edge_of_a_block_is_found(name: str, at: int) -> No
     assert broken[0] == name
 
 
+@pytest.mark.parametrize("settings", [{"shrink": float("nan")}, {"when": object()}])
 def test_settings_that_json_cannot_hold_are_refused(store: ModelStore, settings: dict) -> None:
     with pytest.raises(ModelError, match="finite JSON values"):
         store.save(made_model(), settings=settings, data_digest=DIGEST)

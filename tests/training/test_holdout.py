@@ -93,7 +93,7 @@ def test_on_the_sample_shop_recall_is_at_least_twice_popularitys(tmp_path: Path)
     assert model.metrics["evaluated_readers"] > 2_000
     assert model.metrics["recall@20"] >= 2 * model.metrics["popularity_recall@20"] > 0.05
     assert model.metrics["ndcg@20"] >= 2 * model.metrics["popularity_ndcg@20"]
-    store = ModelStore(tmp_path)
+    store = ModelStore.open(str(tmp_path), cache_directory=tmp_path)
     store.promote(store.save(model, settings={}, data_digest=data_digest(log, book_ids)))
     assert store.load().metrics == model.metrics
 

@@ -91,9 +91,9 @@ def test_model_that_is_damaged_is_refused_and_the_one_before_goes_on_answering(s
     stub = service.client.recommendations
     before, first = version(stub), lists(stub)
     damaged = shop.train(SMALLER, promote=False)
-    weights = max((shop.models.directory / damaged).glob("*.npy"), key=lambda path: path.stat().st_size)
+    weights = max((shop.model_files / damaged).glob("*.npy"), key=lambda path: path.stat().st_size)
     weights.write_bytes(weights.read_bytes()[:-100])
-    (shop.models.directory / "current").write_text(f"{damaged}\n{before}\n")
+    (shop.model_files / "current").write_text(f"{damaged}\n{before}\n")
     wait_until(lambda: service.metrics()['recommendations_model_loads_total{result="failure"}'] == 1)
     assert version(stub) == before
     assert lists(stub) == first
@@ -125,7 +125,7 @@ def test_popularity_is_refreshed_though_there_is_no_model(tmp_path):
     conditions = Conditions([MODEL])
     (tmp_path / "models").mkdir()
     registry = CollectorRegistry()
-    store = ModelStore(tmp_path / "models")
+    store = ModelStore.open(str(tmp_path / "models"), cache_directory=tmp_path)
     with Upkeep(store, live, conditions, 0.05, registry, popularity_seconds=0.05):
         live.learn([did(2, 2), did(3, 2)])
         wait_until(lambda: live.recommend(Query(places=1)).suggestions[0].book.id == 2)
