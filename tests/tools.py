@@ -17,6 +17,7 @@ HOW_TO_GET = {
     "promtool": "apt-get install prometheus",
     "h2load": "apt-get install nghttp2-client",
     "unshare": "apt-get install util-linux",
+    "kubectl": "see kubernetes.io/docs/tasks/tools",
     "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 } | dict.fromkeys(("initdb", "pg_ctl", "pg_basebackup"), "apt-get install postgresql")
 

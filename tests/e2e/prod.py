@@ -1,0 +1,146 @@
+"""The prod overlay on a PostgreSQL, a bucket and certificates from cert-manager: from nothing to three ready pods, and back."""
+
+import secrets
+
+from tests.e2e.kubectl import (
+    NAMESPACE,
+    Failed,
+    apply,
+    get,
+    kubectl,
+    metrics,
+    put,
+    put_secret,
+    ready_servers,
+    rolled_out,
+    secret_data,
+    servers,
+    wait_until,
+)
+
+BACKENDS, PROD, LOAD, MONITORING = (
+    f"tests/e2e/cluster/{name}" for name in ("backends", "prod", "load", "monitoring")
+)
+
+
+def set_up() -> None:
+    """Deploy in the order that k8s/README.md gives; pods wait for what is missing and become ready by themselves."""
+    kubectl("apply", "--server-side", "-f", "k8s/base/namespace.yaml", namespace=None)
+    access, secret = "models", secrets.token_hex(16)
+    credentials = f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n"
+    put_secret("objects", {"access": access.encode(), "secret": secret.encode()})
+    put_secret("recommendations-models", {"credentials": credentials.encode()})
+    put_secret("recommendations-database", {"password": secrets.token_hex(16).encode()})
+    put_secret("recommendations-page-tokens", {"key": secrets.token_bytes(32)})
+    apply(BACKENDS)
+    apply(PROD)
+    kubectl("apply", "--server-side", "-f", f"{MONITORING}/prometheus.yaml", namespace=None)
+    kubectl("rollout", "status", "statefulset/postgres", "--timeout=120s")
+    kubectl("rollout", "status", "deployment/objects", "--timeout=60s")
+    _pods_wait_for_the_client_ca()
+    trusted = secret_data("recommendations-ca")["ca.crt"]
+    put_client_ca(trusted)
+    kubectl("wait", "--for=condition=complete", "job/recommendations-migrate", "--timeout=120s")
+    _import_the_sample()
+    _pods_wait_for_a_model()
+    train("first-model")
+    rolled_out()
+    before = {pod["metadata"]["name"] for pod in servers()}
+    apply(PROD)
+    if {pod["metadata"]["name"] for pod in servers()} != before:
+        raise Failed("applying again changed the pods")
+    start_load()
+
+
+def put_client_ca(bundle: bytes) -> None:
+    """Say which CAs client certificates may come from."""
+    put(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "recommendations-client-ca", "namespace": NAMESPACE},
+            "data": {"ca.crt": bundle.decode()},
+        }
+    )
+
+
+def _pods_wait_for_the_client_ca() -> None:
+    """A volume that is not there yet: the pods wait, and say for what."""
+    wait_until(lambda: get("secret", "recommendations-server"), "the server's certificate from cert-manager")
+    wait_until(
+        lambda: (
+            'configmap "recommendations-client-ca" not found' in kubectl("get", "events", "--output", "yaml")
+        ),
+        "an event that names what is not mounted",
+        150,
+        2,
+    )
+    if ready_servers():
+        raise Failed("a pod is ready without its client CA")
+
+
+def _pods_wait_for_a_model() -> None:
+    """The bucket is empty: alive, not ready, and the condition says why."""
+
+    def waiting() -> bool:
+        pods = servers()
+        return len(pods) >= 3 and all(
+            metrics(pod["metadata"]["name"]).get('recommendations_condition{condition="model"}') == 0
+            for pod in pods
+        )
+
+    wait_until(waiting, "pods that run and miss a model", 240, 2)
+    if ready_servers():
+        raise Failed("a pod is ready without a model")
+
+
+def _import_the_sample() -> None:
+    """Run the migration's Job with another command: it has the database's secret."""
+    job = get("job", "recommendations-migrate")
+    template = job["spec"]["template"]
+    template["metadata"] = {"labels": {"app.kubernetes.io/name": "recommendations"}}
+    template["spec"]["containers"][0] |= {"args": ["import", "sample"]}
+    put(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "import-sample", "namespace": NAMESPACE},
+            "spec": {"backoffLimit": 2, "template": template},
+        }
+    )
+    kubectl("wait", "--for=condition=complete", "job/import-sample", "--timeout=180s")
+
+
+def train(name: str) -> None:
+    """Run the nightly training now."""
+    kubectl("create", "job", "--from=cronjob/recommendations-train", name)
+    kubectl("wait", "--for=condition=complete", f"job/{name}", "--timeout=180s")
+
+
+def start_load() -> None:
+    """Start the client, in a namespace of its own with a copy of its certificate."""
+    kubectl("apply", "--server-side", "-f", f"{LOAD}/namespace.yaml", namespace=None)
+    put_secret("web-client", secret_data("web-client"), "shop")
+    apply(LOAD)
+    kubectl(
+        "wait",
+        "--for=condition=ready",
+        "pod",
+        "--selector",
+        "job-name=load",
+        "--timeout=90s",
+        namespace="shop",
+    )
+
+
+def remove() -> None:
+    """Delete what was applied; nothing stays."""
+    kubectl("delete", "--kustomize", LOAD, "--wait", namespace=None)
+    kubectl("delete", "-f", f"{MONITORING}/prometheus.yaml", "--wait", namespace=None)
+    kubectl("delete", "--kustomize", PROD, "--wait", namespace=None)
+    for kind in ("deployments", "pods", "certificates", "networkpolicies", "configmaps"):
+        left = kubectl("get", kind, "--output", "name", check=False, namespace=None, seconds=60)
+        if NAMESPACE in left:
+            raise Failed(f"left behind: {left}")
+    if f"namespace/{NAMESPACE}" in kubectl("get", "namespaces", "--output", "name", namespace=None):
+        raise Failed("the namespace is still there")
