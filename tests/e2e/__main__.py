@@ -1,6 +1,6 @@
 """Run the drills on the cluster that KUBECONFIG names and print a table: `make e2e`.
 
-The cluster needs cert-manager, the Prometheus operator, metrics for the HPA, enforced NetworkPolicy, the kinds of
+It needs cert-manager, the Prometheus operator, metrics for the HPA, enforced NetworkPolicy, the kinds of
 Gateway API, and the images of tests/e2e/images/build.
 """
 

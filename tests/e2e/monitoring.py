@@ -1,4 +1,4 @@
-"""The operator's Prometheus scrapes every replica, has the rules, and an alert fires when its cause is made."""
+"""The operator's Prometheus scrapes each replica and has the rules; an alert fires once its cause is made."""
 
 import json
 import urllib.parse

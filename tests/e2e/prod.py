@@ -1,4 +1,4 @@
-"""The prod overlay on a PostgreSQL, a bucket and certificates from cert-manager: from nothing to three ready pods, and back."""
+"""The prod overlay on a PostgreSQL, a bucket and cert-manager's certificates: three ready pods and back."""
 
 import secrets
 
@@ -24,7 +24,7 @@ BACKENDS, PROD, LOAD, MONITORING = (
 
 
 def set_up() -> None:
-    """Deploy in the order that k8s/README.md gives; pods wait for what is missing and become ready by themselves."""
+    """Deploy as k8s/README.md tells; pods wait for what is missing and become ready by themselves."""
     kubectl("apply", "--server-side", "-f", "k8s/base/namespace.yaml", namespace=None)
     access, secret = "models", secrets.token_hex(16)
     credentials = f"[default]\naws_access_key_id = {access}\naws_secret_access_key = {secret}\n"

@@ -1,4 +1,4 @@
-"""Every overlay with every combination of components renders, and each object is what Kubernetes says it is."""
+"""Every overlay with every combination of components renders; each object is what Kubernetes says it is."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""Calls the service without pause and prints a JSON line a second: calls, failures, milliseconds, pods' strategies.
+"""Call the service without pause and print a JSON line a second: milliseconds of calls, failures, writes.
 
-Runs inside the cluster: a generated client with a certificate of its own, balancing over the headless Service's pods. A
-renewed certificate is taken up with a new channel. SIGUSR1 and SIGUSR2 turn a storm of calls on and off.
+Runs inside the cluster: a generated client with its own certificate, balancing over the headless Service.
+A renewed certificate is taken up with a new channel. SIGUSR1 and SIGUSR2 turn a storm of calls on and off.
 """
 
 import itertools
@@ -86,7 +86,7 @@ def read(connection: Connection, number: int, storm: bool) -> None:
 
 
 def write(connection: Connection) -> None:
-    """Store an interaction and try again until it is acknowledged, as its id allows; only giving up is a failure."""
+    """Store interactions, each tried until it is acknowledged, as its id allows; giving up is a failure."""
     run = time.time_ns()
     for number in itertools.count():
         interaction = pb.Interaction(
