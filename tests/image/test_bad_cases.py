@@ -1,10 +1,13 @@
 """What goes wrong around a container, and what it says then."""
 
 import copy
+import datetime
 import json
 from urllib.error import HTTPError
 
 import pytest
+
+from service.security.authority import Authority
 
 
 def test_a_secret_that_is_not_mounted_is_named(pod):
@@ -14,6 +17,17 @@ def test_a_secret_that_is_not_mounted_is_named(pod):
     assert container.wait() != 0
     assert "RECOMMENDATIONS_TLS_CERTIFICATE_FILE" in container.log()
     assert "/etc/recommendations/tls/tls.crt" in container.log()
+
+
+def test_a_certificate_that_is_not_yet_valid_is_refused_at_start(pod):
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    pair = Authority.create().issue("server", hosts=["localhost"], server=True, not_before=tomorrow)
+    (pod.directory / "tls" / "tls.crt").write_bytes(pair.certificate)
+    (pod.directory / "tls" / "tls.key").write_bytes(pair.key)
+    container = pod.start(ready=False)
+    assert container.wait() != 0
+    assert "/etc/recommendations/tls/tls.crt" in container.log()
+    assert "valid" in container.log()
 
 
 def test_an_unknown_key_in_the_configmap_is_named(empty_pod, dev):

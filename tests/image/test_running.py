@@ -84,6 +84,31 @@ def test_the_first_process_drains_on_sigterm_and_no_call_fails(pod, connect):
     assert set(outcomes) == {"ok"}
 
 
+def test_probes_are_answered_while_every_thread_that_answers_calls_is_busy(pod, connect):
+    container = pod.start(settings={"RECOMMENDATIONS_HANDLER_THREADS": "1"})
+    done = threading.Event()
+    answered: list[int] = []
+    with connect(container.port(50051)) as channel, ThreadPoolExecutor(32) as pool:
+        stub = RecommendationServiceStub(channel)
+
+        def call(number: int) -> None:
+            while not done.is_set():
+                stub.Recommend(pb.RecommendRequest(reader_id=number, page_size=100), timeout=30)
+                answered.append(number)
+
+        calls = [pool.submit(call, number + 1) for number in range(32)]
+        try:
+            for path in ("/livez", "/readyz", "/metrics") * 5:
+                before = len(answered)
+                # `get` waits as long as a scrape may take, which is longer than a probe's own five seconds.
+                assert container.get(path)
+                while len(answered) < before + 32:
+                    time.sleep(0.01)
+        finally:
+            done.set()
+        assert [each.result() for each in calls] == [None] * 32
+
+
 def test_a_signal_before_it_is_ready_ends_it_at_once(empty_pod, dev):
     # The database that it waits for is nowhere.
     settings = {"RECOMMENDATIONS_DATABASE_URL": "postgresql://shop@127.0.0.1:1/shop"}
