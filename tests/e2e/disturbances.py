@@ -20,7 +20,7 @@ from tests.e2e.observed import Observed
 
 def _replaced(gone: str, count: int) -> None:
     wait_until(
-        lambda: gone not in (ready := ready_servers()) and len(ready) == count, f"a pod in place of {gone}"
+        lambda: gone not in (ready := ready_servers()) and len(ready) >= count, f"a pod in place of {gone}"
     )
 
 
@@ -62,9 +62,10 @@ def _evict(pod: str) -> None:
 
 def autoscaled(_: Observed) -> None:
     """A storm of calls, and one more pod within two minutes."""
-    apply(prod.PROD)  # brings the autoscaler back that an earlier drill took away
+    # Brings the autoscaler back, and the image and settings that other drills have changed by hand.
+    apply(prod.PROD, "--force-conflicts")
     rolled_out()
-    wait_until(lambda: len(ready_servers()) == 3, "three pods")
+    wait_until(lambda: len(ready_servers()) >= 3, "three pods")
     _storm("SIGUSR1")
     try:
         wait_until(lambda: len(ready_servers()) > 3, "a fourth pod", 180, 2)
@@ -96,7 +97,7 @@ def trained(_: Observed) -> None:
 def database_killed(observed: Observed) -> None:
     """Answers go on from memory; writes are tried again by the client and lose nothing."""
     before = observed.writes["acknowledged"]
-    kubectl("delete", "pod", "postgres-0", "--grace-period=0", "--force")
+    kubectl("delete", "pod", "postgres-0", "--grace-period=1", "--wait=false")
     wait_until(
         lambda: get("statefulset", "postgres")["status"].get("readyReplicas") == 1,
         "PostgreSQL's next pod",

@@ -47,9 +47,9 @@ def get(kind: str, name: str = "", *, namespace: str | None = NAMESPACE, selecto
     return found if name else found["items"]
 
 
-def apply(directory: str) -> str:
+def apply(directory: str, *options: str) -> str:
     """Apply a kustomization on the server's side; what is warned of is a failure."""
-    command = ["kubectl", "apply", "--server-side", "--kustomize", directory]
+    command = ["kubectl", "apply", "--server-side", *options, "--kustomize", directory]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if result.returncode or "warning" in result.stderr.lower():
         raise Failed(f"{' '.join(command)}: {result.stderr.strip()}")

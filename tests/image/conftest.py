@@ -20,18 +20,22 @@ def image() -> str:
 
 
 @pytest.fixture(scope="session")
-def dev(tmp_path_factory):
+def manifests(tmp_path_factory) -> Manifests:
+    return Manifests(tmp_path_factory.mktemp("manifests"))
+
+
+@pytest.fixture(scope="session")
+def dev(manifests):
     """The dev overlay: its objects and the Deployment's pod template."""
-    objects = Manifests(tmp_path_factory.mktemp("manifests")).render("dev")
+    objects = manifests.render("dev")
     (deployment,) = of_kind(objects, "Deployment")
     return objects, deployment["spec"]["template"]
 
 
 @pytest.fixture(scope="session")
-def certificates(dev, tmp_path_factory):
+def certificates(manifests):
     """The directory of the certificates that the dev overlay was given."""
-    (made,) = tmp_path_factory.getbasetemp().glob("manifests*/k8s/overlays/dev/certs")
-    return made
+    return manifests.certificates
 
 
 @pytest.fixture(scope="session")

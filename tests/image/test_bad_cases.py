@@ -8,11 +8,12 @@ from urllib.error import HTTPError
 import pytest
 
 from service.security.authority import Authority
+from tests.tools import wait_until
 
 
 def test_a_secret_that_is_not_mounted_is_named(pod):
-    for file in (pod.directory / "tls").iterdir():
-        file.unlink()
+    for name in ("tls.crt", "tls.key"):
+        (pod.directory / "tls" / name).unlink()
     container = pod.start(ready=False)
     assert container.wait() != 0
     assert "RECOMMENDATIONS_TLS_CERTIFICATE_FILE" in container.log()
@@ -48,18 +49,17 @@ def test_variables_that_kubernetes_makes_for_services_would_be_refused(pod):
 
 
 def test_a_wrong_model_volume_leaves_it_unready_and_says_so(pod):
-    models = pod.directory / "state" / "models"
-    current = models / "CURRENT"
-    for each in models.iterdir():
-        if each.is_file():
-            current = each
-    current.write_text("not-a-model\n")
-    container = pod.start(ready=False)
+    # A directory that is there and holds something else.
+    container = pod.start(settings={"RECOMMENDATIONS_MODELS_URL": "/etc/recommendations/roles"}, ready=False)
     container.wait_alive()
-    with pytest.raises(HTTPError) as refused:
-        container.get("/readyz")
-    assert refused.value.code == 503
-    assert "model" in json.dumps(json.load(refused.value))
+
+    def reason() -> str:
+        with pytest.raises(HTTPError) as refused:
+            container.get("/readyz")
+        assert refused.value.code == 503
+        return json.load(refused.value)["conditions"]["model"]["reason"]
+
+    wait_until(lambda: "/etc/recommendations/roles: has no current model" in reason(), 60, "the reason")
 
 
 def test_beyond_its_memory_it_is_ended_and_nothing_else_is(pod):

@@ -36,7 +36,8 @@ class Manifests:
         # kustomize reads nothing from outside; the files themselves are the repository's.
         self._root = directory / "k8s"
         shutil.copytree(REPOSITORY / "k8s", self._root, ignore=shutil.ignore_patterns("certs"))
-        make_development_certificates(self._root / "overlays" / "dev" / "certs")
+        self.certificates = self._root / "overlays" / "dev" / "certs"
+        make_development_certificates(self.certificates)
         self._kubectl = require_tool("kubectl")
 
     def render(self, overlay: str, components: Sequence[str] = ()) -> list[Object]:
