@@ -36,7 +36,7 @@ check: $(READY) ## linters, types and contracts
 bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes (needs h2load)
 	$(BIN)/python -m tests.bench
 
-bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (10 GB, 15 min)
+bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (2 GB of disk, five minutes)
 	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 image: ## build the container image (IMAGE=name:tag, BASE=a Debian with Python, ENGINE=docker or podman)

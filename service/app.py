@@ -9,7 +9,6 @@ Whatever is acquired is released in reverse, also when a start fails half-way. N
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -32,6 +31,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from interceptors.chain import Method, methods_of
 from interceptors.deadline import CUT_OFF_GRACE_SECONDS
 from service.channel import server_options
+from service.clock import microseconds_now, never_back
 from service.domain.errors import Unavailable
 from service.exposures import Exposures
 from service.failure import Failure
@@ -84,11 +84,6 @@ _SPARE_STREAM_THREADS = 2
 _WRITE_THREADS = 16
 
 
-def microseconds_now() -> int:
-    """Return the time in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
-
-
 class Stopped(Exception):
     """The service was told to stop while it was still starting."""
 
@@ -116,7 +111,7 @@ class App:
         self.settings = settings
         self._stop, self._supervisor = stop or Event(), supervisor
         self._write_log = write_log
-        self._now = now
+        self._now = never_back(now)
         self._span_exporter = span_exporter
         self._stack = ExitStack()
         self.registry = CollectorRegistry()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from numpy.typing import NDArray
+
 from service.domain.catalogue import Catalogue
 from service.domain.errors import Unavailable
 from service.domain.histories import Histories
@@ -17,6 +19,7 @@ from service.domain.popularity import Popularity
 from service.domain.recommender import Recommender
 from service.following import Shop, catch_up
 from service.mirror import Mirror, MirrorError, build, current_version, prune, sole_builder
+from service.models.mapped_arrays import give_back
 from service.storage import Database, StorageError
 
 # Learned reader by reader, so many interactions take longer than a new mirror does.
@@ -39,6 +42,7 @@ class MirrorKeeper:
         self._seconds, self._kept_answers = hours * 3600, kept_answers
         self._version, self._due = "", 0.0
         self._complaint = ""
+        self._counted: tuple[NDArray, ...] = ()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -80,6 +84,8 @@ class MirrorKeeper:
 
     def _run(self, renew: Callable[[Shop], None]) -> None:
         while not self._stop.wait(min(_LOOK_SECONDS, self._seconds)):
+            for array in self._counted:
+                give_back(array)
             try:
                 if mirror := self._newer():
                     renew(self._shop(mirror))
@@ -151,10 +157,13 @@ class MirrorKeeper:
         # From here on by a clock that nobody sets; a mirror from the future counts as new.
         age_seconds = max(0.0, time.time() - mirror.written_at / 1e6)
         self._due = time.monotonic() + self._seconds - age_seconds
+        popularity = mirror.popularity
+        # Counting a long time passes over all interactions, and the counts are kept: their pages need not be.
+        self._counted = (popularity.times, popularity.positions, popularity.codes)
         recommender = Recommender(
             Catalogue(mirror.catalogue),
             Histories(mirror.events),
-            Popularity(mirror.popularity),
+            Popularity(popularity),
             kept_answers=self._kept_answers,
         )
         return Shop(recommender, mirror.mark)

@@ -108,9 +108,7 @@ class PostgresServer:
 
     def _run(self, tool: str, *arguments: str) -> None:
         subprocess.run(
-            [require_tool(tool), *arguments],
-            user=self._user,
-            group=pwd.getpwnam(self._user).pw_gid if self._user else None,
+            [*_as_user(self._user), require_tool(tool), *arguments],
             cwd="/",
             check=True,
             capture_output=True,
@@ -213,6 +211,23 @@ def _unprivileged_user() -> str | None:
         return None
     names = {each.pw_name for each in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
+
+
+def _as_user(name: str | None) -> list[str]:
+    """Return the prefix of a command that runs as this user.
+
+    subprocess's own `user` needs a fork, and a fork beside gRPC's threads crashes now and then.
+    """
+    if name is None:
+        return []
+    user = pwd.getpwnam(name)
+    return [
+        require_tool("setpriv"),
+        f"--reuid={user.pw_uid}",
+        f"--regid={user.pw_gid}",
+        "--clear-groups",
+        "--",
+    ]
 
 
 @pytest.fixture(scope="session")

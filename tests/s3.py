@@ -4,10 +4,12 @@ Objects are plain files below the directory, so that a test can look at them, an
 """
 
 import itertools
+import re
 import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -18,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from service.security.authority import Pair
 from tests.tools import require_tool, wait_until
 
 ACCESS_KEY = "shop"
@@ -25,6 +28,10 @@ ACCESS_KEY = "shop"
 
 class S3Server:
     """A server on a free port of 127.0.0.1 with data of its own; a context manager that removes all of it."""
+
+    def __init__(self, certificate: Pair | None = None) -> None:
+        """Prepare to serve in plaintext, or over TLS with a certificate."""
+        self._certificate = certificate
 
     def __enter__(self) -> Self:
         self._program = require_tool("versitygw")
@@ -43,10 +50,19 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
 
     def start(self, *options: str) -> None:
         """Start the server, on the same port each time, and wait until it answers."""
+        if self._certificate:
+            files = self.directory / "server.crt", self.directory / "server.key"
+            files[0].write_bytes(self._certificate.certificate)
+            files[1].write_bytes(self._certificate.key)
+            options = (*options, "--cert", str(files[0]), "--key", str(files[1]))
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -70,6 +86,10 @@ class S3Server:
     def pause(self) -> None:
         """Let it hang: connections are accepted by the kernel and nothing answers."""
         self._process.send_signal(signal.SIGSTOP)
+        # On a busy machine its threads stop one after the other, and may answer until then.
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        states = re.compile(r"^State:\s+T", re.MULTILINE)
+        wait_until(lambda: all(states.search((task / "status").read_text()) for task in tasks.iterdir()))
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
@@ -91,7 +111,9 @@ class S3Server:
     def _answers(self) -> bool:
         assert self._process.poll() is None, (self.directory / "log").read_text()
         with suppress(OSError):
-            urllib.request.urlopen(f"{self.endpoint}/health", timeout=1).close()
+            # Whoever answers on this port is ours: the certificate is what tests look at.
+            unverified = ssl._create_unverified_context()
+            urllib.request.urlopen(f"{self.endpoint}/health", timeout=1, context=unverified).close()
             return True
         return False
 

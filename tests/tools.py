@@ -16,6 +16,7 @@ HOW_TO_GET = {
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "h2load": "apt-get install nghttp2-client",
+    "setpriv": "apt-get install util-linux",
     "unshare": "apt-get install util-linux",
     "docker": "apt-get install docker.io",
     "podman": "apt-get install podman",

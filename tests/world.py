@@ -24,7 +24,8 @@ from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import Recom
 from prometheus_client.parser import text_string_to_metric_families
 from recommendations_pb2_grpc import RecommendationsStub
 
-from service.app import App, microseconds_now
+from service.app import App
+from service.clock import microseconds_now
 from service.models import ModelStore
 from service.sample import sample_books, sample_interactions
 from service.security.authority import Authority, Pair

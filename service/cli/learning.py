@@ -32,7 +32,8 @@ def train(promote: bool) -> None:
     from service.training import TrainingSettings, data_digest, train_with_holdout
 
     settings = Settings.from_environment(os.environ)
-    store = _store(settings)  # before minutes of training: a mistake in how it is named is told now
+    store = _store(settings)
+    store.require_usable()
     log, book_ids = _data(settings)
     started = time.monotonic()
     how = TrainingSettings()

@@ -1,7 +1,7 @@
 """A book and the rules it keeps; knows nothing of where books are stored."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.domain.errors import Violation
 
@@ -21,8 +21,7 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(NamedTuple):  # quicker to make than a frozen dataclass, and a large shop decodes ten an answer
     """A book of the catalogue; fields as in the v1 contract's Book."""
 
     id: int

@@ -10,9 +10,9 @@ What events make of a book is one of 256 states, so that folding an event is one
 """
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit, types
 from service.domain.interactions import (
     CODE_WEIGHTS,
     HIGHEST_RATING,
@@ -104,8 +104,9 @@ def _fold(
     """
     mask = len(slots) - 1
     event_count = len(positions)
+    timed = len(times) > 0
     for event in range(event_count):
-        position, code, time = positions[event], codes[event] & (_CODES - 1), times[event]
+        position, code = positions[event], codes[event] & (_CODES - 1)
         # Open addressing.
         place = ((position * _HASH) >> _HASH_SHIFT) & mask
         while slots[place] >= 0 and positions[slots[place]] != position:
@@ -115,9 +116,12 @@ def _fold(
             book = slots[place] = last[event] = event
             states[event] = 0
         books[event] = book
-        if (event > 0 and times[event - 1] == time) or (event + 1 < event_count and times[event + 1] == time):
+        if timed and (
+            (event > 0 and times[event - 1] == times[event])
+            or (event + 1 < event_count and times[event + 1] == times[event])
+        ):
             # Only events of one instant can be there twice. `seen` has a bit for each code.
-            if last[book] == event or times[last[book]] != time:
+            if last[book] == event or times[last[book]] != times[event]:
                 seen[book] = 0
             bit = np.uint32(1) << np.uint32(code)
             if seen[book] & bit:
@@ -235,6 +239,7 @@ def fold_all(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Fold the events of r readers, reader i's from starts[i] to starts[i + 1], each in time order.
 
+    Where no event is there twice (see repeats.py), `times` may be left empty.
     Returns starts [r + 1] into the other arrays, and of each book that is left its position, the preference,
     whether it was read, and whether it is not wanted. A reader's books lie in the order of their last events.
     A preference is -1 to 1: the weight of the strongest event, where a rating weighs (rating - 1) / 4; of a

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.domain.folding import fold_all
 from service.domain.interactions import InteractionLog, event_codes
+from service.domain.repeats import repeated
 
 # Events wait until the reader is asked about; more than these are merged, which bounds what is copied.
 _MOST_WAITING = 64
@@ -44,7 +45,7 @@ class _Events(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventPages:
-    """What all readers did; arrays may be read-only and mapped from files."""
+    """What all readers did, each thing once; arrays may be read-only and mapped from files."""
 
     reader_ids: NDArray[np.int64]  # [r], ascending
     starts: NDArray[np.int64]  # [r + 1], where each reader's events begin in the others
@@ -57,14 +58,12 @@ class EventPages:
         """Take a log in time order whose books stand at these catalogue positions (-1: gone, left out)."""
         known = np.flatnonzero(positions >= 0)
         order = known[np.argsort(log.reader_ids[known], kind="stable")]
+        codes = event_codes(log.types, log.ratings)
+        again = repeated(log.reader_ids[order], log.occurred_at[order], positions[order], codes[order])
+        order = order[~again]
         reader_ids, starts = np.unique(log.reader_ids[order], return_index=True)
-        return cls(
-            reader_ids,
-            np.append(starts, len(order)).astype(np.int64),
-            positions[order],
-            event_codes(log.types[order], log.ratings[order]),
-            log.occurred_at[order],
-        )
+        starts = np.append(starts, len(order)).astype(np.int64)
+        return cls(reader_ids, starts, positions[order], codes[order], log.occurred_at[order])
 
 
 NO_HISTORY = History(
@@ -101,8 +100,7 @@ class _Changed:
     def history(self) -> History:
         # Two threads may both work it out: the same, once more.
         if self._history is None:
-            events = _merged(self._events, self._waiting)
-            self._history = _folded(events)
+            self._history = _folded(_merged(self._events, self._waiting))
         return self._history
 
 
@@ -135,7 +133,8 @@ class Histories:
         history = self._kept.get(reader_id)
         if history is None:
             events = self._base(reader_id)
-            history = _folded(events)
+            # Each thing once: folded without times, their pages stay out of memory.
+            history = _folded(events._replace(times=_NO_EVENTS.times))
             if len(events.times) >= _MANY_EVENTS:
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()  # starting anew costs no book-keeping on the way
@@ -205,7 +204,7 @@ def _merged(events: _Events, news: tuple[_Event, ...]) -> _Events:
 
 
 def _folded(events: _Events) -> History:
-    if not len(events.times):
+    if not len(events.positions):
         return NO_HISTORY
-    starts = np.array([0, len(events.times)], dtype=np.int64)
+    starts = np.array([0, len(events.positions)], dtype=np.int64)
     return History(*fold_all(starts, *events)[1:])

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
+from service.domain.compiled import njit, types
 from service.domain.interactions import CODE_WEIGHTS, InteractionLog, event_codes
 
 # A batch costs every later count a pass over the catalogue, a merge one sort of what is merged.

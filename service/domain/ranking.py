@@ -7,8 +7,9 @@ the GIL and allocates nothing of the catalogue's size: each thread keeps a `Scra
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
+
+from service.domain.compiled import njit, types
 
 _HIDDEN, _CHOSEN = 1, 2
 

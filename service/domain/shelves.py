@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
 from service.domain.answers import Suggestion
 from service.domain.catalogue import Catalogue
+from service.domain.compiled import njit, types
 from service.domain.histories import Histories
 from service.domain.model import ItemModel
 from service.domain.popularity import Popularity, most_popular, popular_order

@@ -12,6 +12,9 @@ from service.importing.chunks import ROWS_A_CHUNK, Chunk, check_header
 from service.importing.columns import Column
 from service.importing.problems import ImportFailed
 
+# Of each column's part of a row group so much is read at a time; a foreign file may have one group for all.
+_READ_BYTES = 1 << 20
+
 _WANTED = {
     "whole": "a whole number",
     "number": "a number",
@@ -25,7 +28,8 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Chunk]:
     """Read a Parquet file; raises ImportFailed where it is damaged or a column has a type of another kind."""
     size = path.stat().st_size
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        # Mapped, all of the file that was read would count as this process's memory.
+        with pq.ParquetFile(path, buffer_size=_READ_BYTES) as file:
             schema = file.schema_arrow
             check_header(path, schema.names, columns)
             found = [column for column in columns if column.name in schema.names]

@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.domain.books import Book
 from service.domain.catalogue_pages import BookEncoder, bits_of
 from service.domain.interactions import InteractionLog, event_codes, preference_weights
+from service.domain.repeats import repeated
 from service.mirror import manifest as manifests
 from service.mirror.array_files import new_array_file
 from service.mirror.directory import BUILDING, clear_abandoned, make_current
@@ -181,7 +182,7 @@ def _write_events(
             read_rows(timely, _ROW), "reader_id", sampled["reader_id"], row_count, scratch
         )
         start, last_reader = 0, None
-        for rows in by_reader:
+        for rows in _each_once(by_reader):
             put_times(rows["time"])
             put_positions(rows["position"])
             put_codes(rows["code"])
@@ -190,9 +191,26 @@ def _write_events(
                 readers, starts = readers[1:], starts[1:]
             put_readers(readers)
             put_starts(start + starts)
-            start, last_reader = start + len(rows), readers[-1] if len(readers) else last_reader
+            start, last_reader = start + len(rows), rows["reader_id"][-1] if len(rows) else last_reader
         put_starts(np.array([start]))
     timely.unlink()
+
+
+def _each_once(blocks: Iterable[NDArray]) -> Iterator[NDArray]:
+    """Leave out events that are there already; they come by reader and time."""
+    held = np.empty(0, dtype=_ROW)
+    for block in blocks:
+        rows = np.concatenate((held, block))
+        # The last instant may go on in the next block.
+        last = (rows["reader_id"] == rows["reader_id"][-1:]) & (rows["time"] == rows["time"][-1:])
+        ends = len(rows) - np.count_nonzero(last)
+        yield _without_repeats(rows[:ends])
+        held = _without_repeats(rows[ends:])
+    yield held
+
+
+def _without_repeats(rows: NDArray) -> NDArray:
+    return rows[~repeated(*(rows[name] for name in ("reader_id", "time", "position", "code")))]
 
 
 def _rows(log: InteractionLog, book_ids: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.float32]]:

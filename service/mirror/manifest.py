@@ -14,7 +14,7 @@ from service.mirror.errors import MirrorError, file_errors
 MANIFEST = "manifest.json"
 FORMAT = "recommendations mirror"
 # Raise it whenever older programs could not read, or would misread, what is written now.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # UTC time of writing, and the first digits of the digest of the manifest, which holds those of the arrays.
 VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 # Thousands of categories take some hundred kilobytes; a larger file is not a manifest.
@@ -96,6 +96,8 @@ def read(directory: Path, identity: str) -> dict[str, Any]:
         raise MirrorError(f"{path}: is of version {version}, not {directory.name}")
     if manifest["identity"] != identity:
         raise MirrorError(f"{path}: is of database {manifest['identity']}, not {identity}")
+    if manifest["arrays"].keys() != ARRAY_TYPES.keys():
+        raise MirrorError(f"{path}: holds other arrays than this program reads")
     return {"version": version} | manifest
 
 

@@ -77,7 +77,6 @@ class Mirror:
 def _verify(arrays: dict[str, StoredArray], manifest: dict[str, Any]) -> None:
     """Check every byte against the manifest, and the rules that code without bounds checks relies on."""
     book_count = len(arrays["book_ids"].mapped)
-    event_count = len(arrays["event_times"].mapped)
     words = word_count(len(manifest["slugs"]))
     _ascends(arrays["book_ids"], strictly=True)
     _has_shape(arrays["book_category_bits"], (book_count, words))
@@ -87,13 +86,13 @@ def _verify(arrays: dict[str, StoredArray], manifest: dict[str, Any]) -> None:
     _verified(arrays["book_texts"])
     _ascends(arrays["reader_ids"], strictly=True)
     _has_shape(arrays["reader_starts"], (len(arrays["reader_ids"].mapped) + 1,))
-    _ascends(arrays["reader_starts"], to=event_count)
+    _ascends(arrays["reader_starts"], to=len(arrays["event_times"].mapped))
     _verified(arrays["event_times"])
     _has_shape(arrays["popularity_totals"], (book_count,))
     _verified(arrays["popularity_totals"])
     _ascends(arrays["popularity_times"])
-    for prefix in ("event", "popularity"):
-        _has_shape(arrays[f"{prefix}_times"], (event_count,))
+    for prefix in ("event", "popularity"):  # not of one length: what is there twice counts for popularity
+        event_count = len(arrays[f"{prefix}_times"].mapped)
         _has_shape(arrays[f"{prefix}_positions"], (event_count,))
         _has_shape(arrays[f"{prefix}_codes"], (event_count,))
         _are_positions(arrays[f"{prefix}_positions"], book_count)

@@ -1,15 +1,14 @@
 """Snapshots in a bucket, copied into a local directory to be mapped; knows nothing of which one is in use.
 
 Objects: `<version>/<array>.npy`, then `<version>/manifest.json`, whose presence says that the version is
-whole, and the pointer `current`. There is no lock: the pointer is replaced only as it was read. The local
-copies lie in a Directory, whose own pointer tells which versions were read last from this bucket.
+whole, and the pointer `current`. There is no lock: the pointer is replaced only as it was read.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import obstore
@@ -17,9 +16,10 @@ import obstore
 from service.domain.model import ItemModel
 from service.models import manifest as manifests
 from service.models import snapshot
-from service.models.directory import ABANDONED_AFTER_SECONDS, Directory
-from service.models.durable_files import new_durable_file, sole_writer, sync_directory
-from service.models.errors import Missing, ModelError, NoModel, Overtaken, file_errors
+from service.models.copies import Copies
+from service.models.directory import ABANDONED_AFTER_SECONDS
+from service.models.durable_files import new_durable_file, sync_directory
+from service.models.errors import Missing, ModelError, Overtaken, file_errors
 from service.models.explaining import Unsupported
 from service.models.manifest import LARGEST_MANIFEST_BYTES, MANIFEST, VERSION_PATTERN
 from service.models.objects import Objects
@@ -28,10 +28,10 @@ from service.models.pace import AT_FULL_SPEED, Pace
 _POINTER = "current"
 # Ten versions of 24 characters; anything much larger is not a pointer, and is not read.
 _LARGEST_POINTER_BYTES = 4096
-# The one in use, and the one that a rollback would return to.
-_COPIES_KEPT = 2
-# Of several processes that share the copies, one downloads; the others look again after this.
-_LONGEST_DOWNLOAD_WAIT_SECONDS = 60.0
+# Measured over TLS; a third of it in plaintext. The library does it in threads of its own.
+_DOWNLOAD_SECONDS_PER_BYTE = 1.3e-9
+# A core is busy with copying it into the page cache for some tenths of a millisecond.
+_WRITTEN_BYTES = 256 * 1024
 
 _log = logging.getLogger("recommendations.models")
 
@@ -45,15 +45,12 @@ class Bucket:
         self.name = objects.address.url
         where = f"{objects.address.endpoint} {self.name}"
         folder = f"{objects.address.bucket}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
-        self._copies = Directory(Path(cache_directory) / folder)
+        self._copies = Copies(Path(cache_directory) / folder, self.name)
         self._said_unconditional = False
 
-    @contextmanager
-    def new_folder(self) -> Iterator[Path]:
+    def new_folder(self) -> AbstractContextManager[Path]:
         """Give a folder on this machine to write a snapshot into; it is gone afterwards."""
-        with self._copies.new_folder() as folder:
-            self._copies.clear_abandoned()
-            yield folder
+        return self._copies.new_folder()
 
     def publish(self, folder: Path, version: str, report: Callable[[float], object]) -> None:
         """Upload a folder, the manifest last, and see that everything arrived.
@@ -97,29 +94,8 @@ class Bucket:
         return self._objects.read(f"{version}/{MANIFEST}", LARGEST_MANIFEST_BYTES).content
 
     def read(self, version: str, pace: Pace) -> ItemModel:
-        """Verify the copy of a version and map it; where there is no sound copy, download the version.
-
-        Copies of versions other than this and the one read before are deleted.
-        """
-        copy = self._copies.path / version
-        with file_errors(self._copies.path):
-            self._copies.path.mkdir(parents=True, exist_ok=True)
-        model = self._sound_copy(version, pace)
-        if model is None:
-            lock = self._copies.path / ".download-lock"
-            with file_errors(lock), sole_writer(lock, _LONGEST_DOWNLOAD_WAIT_SECONDS):
-                model = self._sound_copy(version, pace)  # another process was quicker
-                if model is None:
-                    with self._copies.new_folder() as folder:
-                        model = self._downloaded(version, folder, pace)
-                        if self._copies.has(version):
-                            self._copies.remove(version)
-                        # The model is mapped from these files: it does not matter what they are called.
-                        with file_errors(copy):
-                            folder.rename(copy)
-                            sync_directory(self._copies.path)
-        self._keep(version)
-        return model
+        """Verify the copy of a version and map it; where there is no sound copy, download the version."""
+        return self._copies.read(version, pace, lambda folder: self._downloaded(version, folder, pace))
 
     def verify(self, version: str) -> None:
         """Download a version and verify it: what the bucket holds, whatever copies there are."""
@@ -128,10 +104,7 @@ class Bucket:
 
     def kept(self) -> ItemModel:
         """Return the version that was read last, from its copy; raises NoModel where there is none."""
-        read_last = self._read_last()
-        if not read_last:
-            raise NoModel(f"{self._copies.name}: holds no copy of a model of {self.name}")
-        return self._copies.read(read_last[0], AT_FULL_SPEED)
+        return self._copies.read_last()
 
     def remove(self, version: str) -> None:
         """Delete a version, first of all its manifest: the rest is not a version any more."""
@@ -157,7 +130,7 @@ class Bucket:
     def point(self, content: bytes, before: tuple[bytes, str | None] | None) -> None:
         """Replace the pointer if it still is what it was before; raises Overtaken when it is not."""
         try:
-            if before is not None and before[1] is None:
+            if before is not None and not before[1]:
                 raise Unsupported(f"{self.name}/{_POINTER}: the store gives no ETag")
             self._objects.write_if(_POINTER, content, before[1] if before else None)
         except Unsupported as error:
@@ -175,15 +148,6 @@ class Bucket:
         """Keep nobody out: see `point`."""
         return nullcontext()
 
-    def _sound_copy(self, version: str, pace: Pace) -> ItemModel | None:
-        try:
-            return self._copies.read(version, pace)
-        except Missing:
-            return None
-        except ModelError as damage:
-            _log.warning("%s; it is downloaded again from %s", damage, self.name)
-            return None
-
     def _downloaded(self, version: str, folder: Path, pace: Pace) -> ItemModel:
         text = self.manifest(version)
         manifest = manifests.parse(text, f"{self.name}/{version}/{MANIFEST}", version)
@@ -194,31 +158,10 @@ class Bucket:
                 blocks = self._objects.blocks(f"{version}/{name}", size)
             with file_errors(folder / name), new_durable_file(folder / name) as file:
                 for block in blocks:
-                    file.write(block)
+                    pace.rest(elsewhere_seconds=len(block) * _DOWNLOAD_SECONDS_PER_BYTE)
+                    for start in range(0, len(block), _WRITTEN_BYTES):
+                        file.write(memoryview(block)[start : start + _WRITTEN_BYTES])
+                        pace.rest()
         with file_errors(folder):
             sync_directory(folder)
         return snapshot.read(folder, name=f"{self.name}/{version}", pace=pace)
-
-    def _read_last(self) -> list[str]:
-        try:
-            found = self._copies.pointer()
-        except ModelError:
-            return []
-        versions = found[0].decode(errors="replace").split() if found else []
-        return [each for each in versions if VERSION_PATTERN.fullmatch(each)]
-
-    def _keep(self, version: str) -> None:
-        read_last = self._read_last()
-        if read_last[:1] == [version]:
-            return
-        try:
-            with self._copies.sole_writer():
-                kept = [version, *(each for each in self._read_last() if each != version)][:_COPIES_KEPT]
-                for copy in self._copies.versions():
-                    if VERSION_PATTERN.fullmatch(copy) and copy not in kept:
-                        self._copies.remove(copy)
-                self._copies.clear_abandoned()
-                self._copies.point(("\n".join(kept) + "\n").encode(), None)
-        except ModelError as error:
-            # The model itself was read and verified: a full disk now is no reason not to use it.
-            _log.warning("%s; old copies of models may stay", error)

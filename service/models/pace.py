@@ -11,10 +11,14 @@ class Pace:
         self._rest_per_work = 1 / core_share - 1
         self._worked_until = time.thread_time()
 
-    def rest(self) -> None:
-        """Sleep for what the work since the last rest demands; call it every tenths of a millisecond."""
+    def rest(self, elsewhere_seconds: float = 0.0) -> None:
+        """Sleep for what the work since the last rest demands; call it every tenths of a millisecond.
+
+        `elsewhere_seconds` is work that was done meanwhile in threads of a library.
+        """
         if self._rest_per_work:
-            time.sleep((time.thread_time() - self._worked_until) * self._rest_per_work)
+            worked = time.thread_time() - self._worked_until + elsewhere_seconds
+            time.sleep(worked * self._rest_per_work)
             self._worked_until = time.thread_time()
 
 

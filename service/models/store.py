@@ -88,6 +88,11 @@ class ModelStore:
         objects = Objects(address, credentials_file, ca_file, request_seconds or REQUEST_SECONDS)
         return cls(Bucket(objects, cache_directory))
 
+    def require_usable(self) -> None:
+        """Refuse now what would fail after minutes of training: no room to write, a bucket that denies."""
+        with self._place.new_folder():
+            self._place.pointer()
+
     def save(
         self,
         model: ItemModel,
@@ -140,12 +145,15 @@ class ModelStore:
         return promoted[0]
 
     def list(self) -> list[ManifestSummary]:
-        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not read."""
-        current = self._promoted(self._place.pointer())[:1]
+        """Describe every snapshot, the latest first, broken ones by their problem; arrays are not read.
+
+        A pointer that names no version is told in the log: none is in use then.
+        """
+        current = self._promoted_if_any(self._place.pointer())[:1]
         return [self._summary(version, is_current=[version] == current) for version in self._versions()]
 
     def promote(self, version: str, *, keep: int | None = None) -> Versions:
-        """Put a snapshot in use once it is verified; the pointer changes in one step.
+        """Put a snapshot in use once it is verified; the pointer changes in one step, also a broken one.
 
         With `keep`, prunes beyond that many afterwards, and returns the versions that were deleted. Those
         trained within the last hour stay: another process may be about to promote one of them.
@@ -153,7 +161,8 @@ class ModelStore:
         with self._place.sole_writer():
             before = self._place.pointer()
             self._require(version)
-            self._point([version, *(each for each in self._promoted(before) if each != version)], before)
+            earlier = [each for each in self._promoted_if_any(before) if each != version]
+            self._point([version, *earlier], before)
             if keep is None:
                 return []
             try:
@@ -217,6 +226,13 @@ class ModelStore:
                     f"{self._place.name}/{POINTER}: {version[:40]!r} is not the version of a model"
                 )
         return versions
+
+    def _promoted_if_any(self, pointer: Pointer | None) -> Versions:
+        try:
+            return self._promoted(pointer)
+        except ModelError as error:
+            _log.warning("%s; promoting one mends it", error)
+            return []
 
     def _point(self, versions: Versions, before: Pointer | None) -> None:
         """Verify the first of the versions and let the pointer name it, if nobody else has changed it."""

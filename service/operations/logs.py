@@ -6,10 +6,13 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Self, TextIO
 
 _LOGGER = "recommendations"
 _PAUSE_SECONDS = 0.02
+# PIPE_BUF of Linux: what is written at once, up to this, no other worker's lines can break into.
+_MOST_BYTES_AT_ONCE = 4096
 # Seconds of full load. A pipe that nobody reads must not fill memory: then the oldest lines go.
 _MOST_WAITING_LINES = 50_000
 # The stream may be such a pipe; the exit does not wait for it.
@@ -72,10 +75,26 @@ class LineWriter:
     def _flush(self) -> None:
         if not self._lines:
             return
-        lines = "".join(self._lines.popleft() for _ in range(len(self._lines)))
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
         try:
-            self._stream.write(lines)
-            self._stream.flush()
+            for piece in _pieces(lines):
+                self._stream.write(piece)
+                self._stream.flush()
         except (OSError, ValueError):
             # A full disk or a closed pipe must not end this thread; there is nowhere left to say so.
             return
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """Join lines to pieces that are written at once; a longer line is a piece of its own."""
+    piece: list[str] = []
+    free = _MOST_BYTES_AT_ONCE
+    for line in lines:
+        size = len(line.encode())
+        if piece and size > free:
+            yield "".join(piece)
+            piece, free = [], _MOST_BYTES_AT_ONCE
+        piece.append(line)
+        free -= size
+    if piece:
+        yield "".join(piece)

@@ -83,10 +83,10 @@ class ServiceMetrics:
         """Count books that were shown in an answer of any kind."""
         self._shown.child(strategy, self._version(model_version)).inc(count)
 
-    def taken(self, strategy: str, model_digits: str, interaction_type: str) -> None:
-        """Count an interaction that came of an answer; the model is known by the end of its version."""
+    def taken(self, strategy: str, model_digits: str, interaction_type: str, count: int) -> None:
+        """Count interactions that came of an answer; the model is known by the end of its version."""
         version = self._versions.get(model_digits, _OTHER)
-        self._taken.child(strategy, version, interaction_type).inc()
+        self._taken.child(strategy, version, interaction_type).inc(count)
 
     def _version(self, model_version: str) -> str:
         """Return the label of a model in use; the oldest gives way, so that there are only so many."""

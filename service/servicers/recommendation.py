@@ -1,6 +1,7 @@
 """Answers RecommendationService: protobuf in, domain calls, protobuf out."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -232,6 +233,9 @@ class RecommendationServicer(GeneratedServicer):
         return name
 
     def _count_outcomes(self, interactions: Iterable[Interaction]) -> None:
-        for each in interactions:
-            if each.recommendation_id and (origin := origin_of(each.recommendation_id)):
-                self._metrics.taken(origin.strategy, origin.model_digits, each.type.name.lower())
+        outcomes = Counter(
+            (each.recommendation_id, each.type) for each in interactions if each.recommendation_id
+        )
+        for (answer_id, kind), count in outcomes.items():
+            if origin := origin_of(answer_id):
+                self._metrics.taken(origin.strategy, origin.model_digits, kind.name.lower(), count)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, text
@@ -10,8 +9,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.books import Book
 from service.storage.schema import BOOK_CHANGED, books, microseconds_now
-
-_FIELDS = tuple(field.name for field in fields(Book))
 
 # Well under the 32,766 parameters that one statement may have.
 IDS_A_STATEMENT = 10_000
@@ -31,7 +28,7 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 
 def stored(connection: Connection, ids: Sequence[int] | None = None) -> Iterator[Book]:
     """Read all books, or those of these ids, by ascending id."""
-    query = select(*(books.c[name] for name in _FIELDS)).order_by(books.c.id)
+    query = select(*(books.c[name] for name in Book._fields)).order_by(books.c.id)
     if ids is not None:
         query = query.where(books.c.id.in_(ids))
     lists: dict[str, tuple[str, ...]] = {"[]": ()}
@@ -59,7 +56,7 @@ def upsert(connection: Connection, added: Sequence[Book]) -> tuple[int, int]:
         known += len(connection.execute(chosen).all())
     if added:
         upserting = _INSERTS[connection.dialect.name](books)
-        replaced = {name: upserting.excluded[name] for name in _FIELDS if name != "id"}
+        replaced = {name: upserting.excluded[name] for name in Book._fields if name != "id"}
         connection.execute(
             upserting.on_conflict_do_update(index_elements=[books.c.id], set_=replaced),
             [_row(book) for book in added],
@@ -89,7 +86,7 @@ def note_changes(connection: Connection, book_ids: Sequence[int]) -> None:
 
 
 def _row(book: Book) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(book, name) for name in _FIELDS}
+    row: dict[str, object] = {name: getattr(book, name) for name in Book._fields}
     row["authors"] = json.dumps(book.authors, ensure_ascii=False)
     row["categories"] = json.dumps(book.categories)
     return row

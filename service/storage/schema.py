@@ -33,6 +33,8 @@ def microseconds_now() -> int:
 
 # Only a column declared INTEGER is SQLite's own row number, which costs no index.
 _row_number = BigInteger().with_variant(Integer, "sqlite")
+# Ids that others chose, compared byte by byte as SQLite does, whatever language the server speaks.
+_identifier = Text().with_variant(Text(collation="C"), "postgresql")
 
 books = Table(
     "books",
@@ -54,13 +56,13 @@ interactions = Table(
     metadata,
     # Whoever follows the table asks for what is above the last number seen: a number is never used twice.
     Column("sequence", _row_number, primary_key=True),
-    Column("interaction_id", Text, nullable=False, unique=True),
+    Column("interaction_id", _identifier, nullable=False, unique=True),
     Column("reader_id", BigInteger, nullable=False),
     Column("book_id", BigInteger, nullable=False),
     Column("type", SmallInteger, nullable=False),
     Column("rating", Float),
     Column("occurred_at", BigInteger, nullable=False),  # microseconds since 1970 UTC
-    Column("recommendation_id", Text, nullable=False),
+    Column("recommendation_id", _identifier, nullable=False),
     Index("interactions_by_reader", "reader_id"),  # for forgetting a reader
     sqlite_autoincrement=True,
 )
@@ -84,7 +86,7 @@ exposures = Table(
     "exposures",
     metadata,
     # No reader: whoever is forgotten is forgotten here too, once their interactions are gone.
-    Column("recommendation_id", Text, primary_key=True),
+    Column("recommendation_id", _identifier, primary_key=True),
     Column("shown_at", BigInteger, nullable=False),  # microseconds since 1970 UTC
     Column("strategy", Text, nullable=False),
     Column("model_version", Text, nullable=False),

@@ -6,15 +6,17 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 # What all workers say alike, or where the one furthest behind counts; every other gauge is added up.
-_LEAST = {"recommendations_condition"}
+_LEAST = {
+    "recommendations_condition",
+    "recommendations_model_trained_timestamp_seconds",
+    "recommendations_tls_certificate_expiry_timestamp_seconds",
+}
 _MOST = {
     "recommendations_build_info",
     "recommendations_model_info",
-    "recommendations_model_trained_timestamp_seconds",
     "recommendations_catalogue_books",
     "recommendations_readers",
     "recommendations_follow_lag_seconds",
-    "recommendations_tls_certificate_expiry_timestamp_seconds",
 }
 # What each process says of itself stays apart.
 _OF_EACH = ("process_", "python_")

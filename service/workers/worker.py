@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 
 from service.workers.line import line_with
 
@@ -68,10 +69,10 @@ class Worker:
         url = f"http://127.0.0.1:{self.admin_port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=_PAGE_SECONDS) as answer:
-                return str(answer.read().decode())
+                return answer.read().decode() or None
         except urllib.error.HTTPError as error:
             return error.read().decode()
-        except OSError:
+        except (OSError, HTTPException):  # the latter where it was killed in the middle of a page
             return None
 
 

@@ -23,10 +23,13 @@ def two_cores() -> tuple[int, int]:
 
 
 @contextmanager
-def children_on(core: int) -> Iterator[None]:
-    """Let processes that are started meanwhile run on one core: they inherit where this thread may run."""
+def children_on(core: int | None) -> Iterator[None]:
+    """Let processes that are started meanwhile run on one core: they inherit where this thread may run.
+
+    None leaves them every core.
+    """
     everywhere = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, everywhere if core is None else {core})
     try:
         yield
     finally:

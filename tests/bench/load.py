@@ -38,8 +38,8 @@ def require_h2load() -> None:
         raise BenchError("h2load is not installed; get it with: apt-get install nghttp2-client")
 
 
-def send(port: int, bodies: list[Path], requests_each: int, core: int, timeout_seconds: float) -> Load:
-    """Send each body so many times, all bodies at once."""
+def send(port: int, bodies: list[Path], requests_each: int, core: int | None, timeout_seconds: float) -> Load:
+    """Send each body so many times, all bodies at once, from one core or from all."""
     with children_on(core):
         processes = [_start(port, body, requests_each) for body in bodies]
     try:

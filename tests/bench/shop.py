@@ -30,13 +30,14 @@ class Shop:
     def environment(self, **settings: object) -> dict[str, str]:
         """Return this process's environment with these settings of the service and no others of it."""
         ours = {key: value for key, value in os.environ.items() if not key.startswith("RECOMMENDATIONS_")}
-        settings |= {
+        settings = {
             "database_url": self._database_url,
             "models_url": str(self.directory / "models"),
             "tls_certificate_file": self.certificates / "server.crt",
             "tls_key_file": self.certificates / "server.key",
             "tls_client_ca_file": self.certificates / "ca.crt",
-        }
+            "mirror_directory": self.directory / "mirror",
+        } | settings
         return ours | {f"RECOMMENDATIONS_{key.upper()}": str(value) for key, value in settings.items()}
 
     def prepare(self) -> None:

@@ -15,7 +15,7 @@ GOOD_INTERACTION = Interaction("id-1", 1, 1, InteractionType.READ, NOW)
 def test_a_good_book_breaks_no_rule():
     assert book_violations(GOOD_BOOK) == []
     assert (
-        book_violations(replace(GOOD_BOOK, language="pt-BR", year=-800, series="S", series_position=1.5))
+        book_violations(GOOD_BOOK._replace(language="pt-BR", year=-800, series="S", series_position=1.5))
         == []
     )
 
@@ -52,7 +52,7 @@ def test_a_good_book_breaks_no_rule():
     ],
 )
 def test_a_book_that_breaks_a_rule_is_named_by_field(field, value):
-    (violation,) = book_violations(replace(GOOD_BOOK, **{field.split("[")[0]: value}), "books[3].")
+    (violation,) = book_violations(GOOD_BOOK._replace(**{field.split("[")[0]: value}), "books[3].")
     assert violation.field == "books[3]." + field
     assert violation.description
 

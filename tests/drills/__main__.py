@@ -29,6 +29,7 @@ def main(full: bool, only: tuple[str, ...]) -> None:
     names = only or [*DRILLS, "lag"]
     with tempfile.TemporaryDirectory(prefix="drills-") as folder:
         root = Path(folder)
+        (root / "shop").mkdir()
         shop, certificates = Shop.prepare(root / "shop"), Certificates(root / "certificates")
 
         def scene(name: str) -> Scene:

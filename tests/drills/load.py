@@ -15,7 +15,7 @@ import grpc
 from onlinebooks.recommendations.v1 import catalogue_service_pb2 as catalogue_pb
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
-from tests.world import Client, refusal_of, wait_until
+from tests.world import READER_COUNT, Client, refusal_of, wait_until
 
 MARK = "drill-"  # what the ids of a drill's interactions begin with
 READERS, WRITERS = 3, 2
@@ -114,7 +114,7 @@ class Load:
 
     def _calls(self, client: Client, number: int) -> list[tuple[str, Callable[[], object]]]:
         shop, bound = client.recommendations, _LONGEST_READ_SECONDS
-        reader_ids = itertools.count(1 + number * 100)
+        reader_ids = itertools.cycle(range(1 + number, READER_COUNT, READERS))
         book_ids = itertools.cycle(self.books)
         return [
             (

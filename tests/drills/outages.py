@@ -110,6 +110,20 @@ def service_killed(scene: Scene, seconds: float) -> Outcome:
     return scene.outcome(load)
 
 
+def killed_beside_a_journal(scene: Scene, seconds: float) -> Outcome:
+    """All processes of PostgreSQL are killed, perhaps before they answered; a journal takes what comes."""
+    service = scene.ready("service", journal_directory=scene.directory / "journal")
+    with scene.load(service) as load:
+        load.until_acknowledged(_WARM_UP)
+        scene.server.kill()
+        wait_until(service.is_away_from_database)
+        load.until_acknowledged(_WARM_UP)
+        load.go_on(seconds)
+        scene.server.start()
+        _recovered(scene, service, load)
+    return scene.outcome(load)
+
+
 def journal_full(scene: Scene, seconds: float) -> Outcome:
     """The disk of the journal fills up while PostgreSQL is away."""
     journal = scene.directory / "journal"
@@ -138,6 +152,7 @@ DRILLS: dict[str, Drill] = {
         failed_over,
         failed_over_from_hanging,
         service_killed,
+        killed_beside_a_journal,
         journal_full,
     )
 }
@@ -149,9 +164,9 @@ def _while_away(service: Replica, load: Load, seconds: float) -> None:
     load.strategies.clear()
     refused_before, acknowledged_before = len(load.refusals), len(load.acknowledged)
     load.go_on(seconds)
-    # Said honestly, and ready for reads nonetheless.
+    # Said honestly, and ready for reads nonetheless. Whoever has no history gets popular books as ever.
     assert load.strategies[pb.STRATEGY_STALE] > 0
-    assert set(load.strategies) <= {pb.STRATEGY_STALE}, load.strategies
+    assert set(load.strategies) <= {pb.STRATEGY_STALE, pb.STRATEGY_POPULAR}, load.strategies
     code, _ = service.get("/readyz")
     assert code == 200
     assert service.conditions()["database"]["reason"]

@@ -26,7 +26,7 @@ SHORT_PATIENCE = {"database_connect_seconds": 1, "database_statement_seconds": 1
 # As many as PopularBooks tells of.
 _BOOKS = 100
 # How long what was acknowledged may take to be in the table, and what is there to be in memory.
-_REPLAY_SECONDS, _FOLLOWING_SECONDS = 30.0, 5.0
+_REPLAY_SECONDS, _FOLLOWING_SECONDS = 60.0, 20.0
 # A service that comes again at the same address is found within this time.
 _CHANNEL_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)]
 

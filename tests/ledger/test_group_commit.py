@@ -10,6 +10,7 @@ import pytest
 from service.domain.errors import Unavailable
 from service.domain.interactions import Interaction
 from service.domain.recommender import Recommender
+from service.groups import Turns
 from service.ledger import Ledger
 from service.storage import Database, migrate
 from tests.domain.shop import book, log_of
@@ -84,6 +85,35 @@ def test_too_many_waiting_are_refused_at_once():
             ledger.record([read("late")])
         store.go.set()
         assert [sum(each.result(20)) for each in calls] == [10_000] * 5
+
+
+def test_who_waits_too_long_is_refused_and_nothing_of_it_is_stored(monkeypatch):
+    monkeypatch.setattr("service.groups._LONGEST_WAIT_SECONDS", 0.2)
+    store = SlowStore()
+    ledger = Ledger(store, recommender())
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(ledger.record, [read("first")])
+        wait_until(lambda: ledger._turns.taken and not waiting(ledger))
+        with pytest.raises(Unavailable, match="too many changes"):
+            ledger.record([read("late")])
+        store.go.set()
+        assert first.result(20) == [True]
+    assert ledger.record([read("after")]) == [True]
+    assert store.groups == [["first"], ["after"]]
+
+
+def test_turns_are_had_in_the_order_in_which_they_were_asked_for():
+    turns, had = Turns(), []
+
+    def take(number: int) -> None:
+        with turns.turn():
+            had.append(number)
+
+    with ThreadPoolExecutor(5) as callers, turns.turn():
+        for number in range(5):
+            callers.submit(take, number)
+            wait_until(lambda number=number: len(turns._waiting) == number + 1)
+    assert had == [0, 1, 2, 3, 4]
 
 
 def test_own_rows_are_told_once():

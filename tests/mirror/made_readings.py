@@ -53,6 +53,17 @@ def random_log(rng: np.random.Generator, rows: int, readers: int, books: int) ->
     return InteractionLog(reader_ids, rng.integers(1, books + 1, rows), types, ratings, times)
 
 
+def repeats_by_reader_and_time(log: InteractionLog, positions: np.ndarray, codes: np.ndarray) -> list[bool]:
+    """Tell of each event, by reader and time, whether the same one came before."""
+    order = np.lexsort((log.occurred_at, log.reader_ids)).tolist()
+    seen, again = set(), []
+    for row in order:
+        event = (int(log.reader_ids[row]), int(log.occurred_at[row]), int(positions[row]), int(codes[row]))
+        again.append(event in seen)
+        seen.add(event)
+    return again
+
+
 def expected_arrays(reading: MadeReading) -> dict[str, np.ndarray]:
     """Work out what the files of a mirror hold, but for the encoded books."""
     ids = [each.id for each in reading.all_books]
@@ -64,12 +75,23 @@ def expected_arrays(reading: MadeReading) -> dict[str, np.ndarray]:
     totals = np.zeros(len(ids))
     np.add.at(totals, positions, preference_weights(log.types, log.ratings))
     by_time = np.argsort(log.occurred_at, kind="stable")
-    by_reader = np.lexsort((log.occurred_at, log.reader_ids))
+    by_reader = np.array(
+        [
+            row
+            for row, again in zip(
+                np.lexsort((log.occurred_at, log.reader_ids)).tolist(),
+                repeats_by_reader_and_time(log, positions, codes),
+                strict=True,
+            )
+            if not again
+        ],
+        dtype=np.intp,
+    )
     readers, starts = np.unique(log.reader_ids[by_reader], return_index=True)
     return {
         "book_ids": np.array(ids, dtype=np.int64),
         "reader_ids": readers,
-        "reader_starts": np.append(starts, len(log)),
+        "reader_starts": np.append(starts, len(by_reader)),
         "event_positions": positions[by_reader],
         "event_codes": codes[by_reader],
         "event_times": log.occurred_at[by_reader],

@@ -140,6 +140,14 @@ def test_a_mirror_of_another_format_version_is_refused(version):
     assert f"has format version {FORMAT_VERSION + 1}, this program reads {FORMAT_VERSION}" in refusal(changed)
 
 
+def test_a_mirror_without_one_of_the_arrays_is_refused(version):
+    arrays = json.loads((version / "manifest.json").read_text())["arrays"]
+    del arrays["book_texts"]
+    assert "manifest.json: holds other arrays than this program reads" in refusal(
+        resealed(version, arrays=arrays)
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '"x"', '{"format": "recommendations item model"}', "[" * 9_999]
 )

@@ -264,3 +264,24 @@ def test_a_deleted_book_and_a_forgotten_reader_are_not_in_the_next_mirror(databa
     assert (read_by(shop, 7), read_by(shop, 8)) == ([], [3])
     assert shop.recommender.catalogue.ids.tolist() == [3, 4, 5]
     assert shop.recommender.reader_count == 1
+
+
+def resident_kib(version: str, name: str) -> int:
+    """Return how much of a mirror's file is in this process's memory."""
+    mappings = Path("/proc/self/smaps").read_text().split("VmFlags")
+    mine = [each for each in mappings if f"{version}/{name}" in each]
+    assert mine
+    return sum(int(each.split("Rss:")[1].split()[0]) for each in mine)
+
+
+def test_what_was_counted_for_popular_books_does_not_stay_in_memory(database, directory, keeper, monkeypatch):
+    monkeypatch.setattr(mirroring, "_LOOK_SECONDS", 0.05)
+    one = keeper()
+    shop = one.open()
+    version = current_version(directory)
+    assert len(shop.recommender.popular("", 0, 5)) == 3
+    names = [f"popularity_{column}.npy" for column in ("times", "positions", "codes")]
+    assert all(resident_kib(version, name) for name in names)
+    one.start(lambda shop: None)
+    wait_until(lambda: not any(resident_kib(version, name) for name in names))
+    assert len(shop.recommender.popular("", 60_000_000, 5)) == 0

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.models import ModelError, ModelStore
+from service.models import ModelStore
 from tests.models.made_models import DIGEST, SETTINGS, made_model
-from tests.models.places import Place, directory_place
+from tests.models.places import Place, directory_place, refusal
 
 NOBODY = 65534
 
@@ -30,14 +30,6 @@ def store(place: Place) -> ModelStore:
 def snapshot(place: Place, store: ModelStore) -> Path:
     """The files of the version in use."""
     return place.files / store.current_version()
-
-
-def refusal(action: Callable[[], object]) -> str:
-    with pytest.raises(ModelError) as raised:
-        action()
-    message = str(raised.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "popularity"])
@@ -209,6 +201,19 @@ def test_pointer_that_names_no_version_is_refused(place: Place, store: ModelStor
     assert message.startswith(f"{place.name}/current: ")
     assert message.endswith("is not the version of a model")
     assert len(message) < 300 + len(place.name)
+
+
+@pytest.mark.parametrize("content", [b"", b"latest", b"\xff\x00" * 500])
+def test_a_pointer_that_names_no_version_is_mended_by_promoting_one(
+    place: Place, store: ModelStore, snapshot: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (place.files / "current").write_bytes(content)
+    assert [(each.version, each.is_current) for each in store.list()] == [(snapshot.name, False)]
+    assert f"{place.name}/current: " in caplog.text
+    assert refusal(lambda: store.prune(keep=0)).startswith(f"{place.name}/current: ")  # which is in use?
+    assert refusal(store.rollback).startswith(f"{place.name}/current: ")
+    store.promote(snapshot.name)
+    assert store.current_version() == snapshot.name
 
 
 def test_unknown_version_is_refused(store: ModelStore) -> None:

@@ -20,7 +20,7 @@ import grpc
 from service.cli import main
 
 # Generous: other tests share the machine. Nothing waits for its end when all is well.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 _PORTS = re.compile(r"on port (\d+), http://localhost:(\d+)/readyz")
 _PLAINTEXT = re.compile(r"localhost:(\d+) Recommendations/Recommend")
 

@@ -2,15 +2,17 @@
 
 import json
 import queue
+import re
 import signal
 import threading
+from pathlib import Path
 
 import grpc
 import pytest
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from onlinebooks.recommendations.v1 import recommendation_service_pb2_grpc as stubs
 
-from tests.system.processes import wait_until
+from tests.system.processes import ServiceProcess, wait_until
 
 
 def request_for(reader_id: int) -> pb.RecommendManyRequest:
@@ -32,7 +34,7 @@ def test_it_gets_ready_and_says_what_to_do_next(serve, shop, capsys):
     assert "Traceback" not in service.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stream_in_flight_ends_well_when_a_signal_drains(serve, shop, number):
     service = serve(shop).wait_ready()
     requests: queue.SimpleQueue[pb.RecommendManyRequest | None] = queue.SimpleQueue()
@@ -94,6 +96,22 @@ def test_a_signal_before_it_is_ready_ends_it_in_order(serve, shop):
     service.signal(signal.SIGTERM)
     assert service.wait_exit() == 0
     assert "Traceback" not in service.stderr
+
+
+def test_under_nohup_a_closed_terminal_is_nothing_to_it(shop):
+    with ServiceProcess(shop.settings, shop.directory, prefix=["nohup"]) as service:
+        service.wait_ready()
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        # proc(5): a signal that is neither blocked nor waited for, but ignored.
+        blocked, ignored = (
+            int(re.search(rf"^{name}:\s+(\w+)$", status, re.MULTILINE)[1], 16)
+            for name in ("SigBlk", "SigIgn")
+        )
+        bit = 1 << (signal.SIGHUP - 1)
+        assert ignored & bit
+        assert not blocked & bit
+        service.signal(signal.SIGHUP)
+        assert service.stop() == 0
 
 
 def test_it_needs_no_terminal_and_logs_json_lines_only(serve, shop):

@@ -33,7 +33,9 @@ def test_it_waits_for_a_model_degraded_and_takes_up_the_first_one(serve, shop):
 
 def test_a_broken_model_promoted_later_leaves_the_one_in_use(serve, shop):
     service = serve(shop).wait_ready()
-    (shop.models / "current").write_text("20200101-000000-00000000\n")
+    pointer = shop.models / ".pointer"
+    pointer.write_text("20200101-000000-00000000\n")
+    pointer.replace(shop.models / "current")  # in one step: the service may be looking
     wait_until(lambda: "which is not there" in service.stderr, "the complaint")
     assert service.get("/readyz")[0] == 200
     assert 'recommendations_model_loads_total{result="failure"} 1.0' in service.get("/metrics")[1]

@@ -93,7 +93,9 @@ def test_model_that_is_damaged_is_refused_and_the_one_before_goes_on_answering(s
     damaged = shop.train(SMALLER, promote=False)
     weights = max((shop.model_files / damaged).glob("*.npy"), key=lambda path: path.stat().st_size)
     weights.write_bytes(weights.read_bytes()[:-100])
-    (shop.model_files / "current").write_text(f"{damaged}\n{before}\n")
+    pointer = shop.model_files / ".pointer"
+    pointer.write_text(f"{damaged}\n{before}\n")
+    pointer.replace(shop.model_files / "current")  # in one step: the service may be looking
     wait_until(lambda: service.metrics()['recommendations_model_loads_total{result="failure"}'] == 1)
     assert version(stub) == before
     assert lists(stub) == first

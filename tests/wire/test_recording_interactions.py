@@ -74,6 +74,14 @@ def test_batch_that_is_sent_again_changes_nothing(stub, service):
     assert service.shop.counts()[1] == stored + 100
 
 
+def test_batch_that_is_sent_again_a_month_later_changes_nothing(start):
+    now = [1_800_000_000_000_000]
+    stub = start(now=lambda: now[0]).client.recommendations
+    stub.RecordInteractions(reads(10))
+    now[0] += 30 * 86_400 * 1_000_000
+    assert stub.RecordInteractions(reads(10)).duplicate_count == 10
+
+
 def test_what_was_taken_back_has_no_effect_on_the_next_answer(stub):
     before = recommended(stub)
     stub.RecordInteractions(a_batch(an_interaction("done", book_id=1, type=pb.INTERACTION_TYPE_PURCHASE)))

@@ -64,3 +64,18 @@ def test_counters_of_dead_workers_stay_and_their_gauges_go():
     assert "process_threads|worker=None" not in found
     once_more = series(merged({0: page(3)}, [merged({}, [*ended, page(2)])]))
     assert once_more["calls_total|method=A"] == 10
+
+
+def test_where_workers_differ_the_one_furthest_behind_is_shown():
+    def one(expiry: int, lag: int, books: int) -> list:
+        values = {
+            "recommendations_tls_certificate_expiry_timestamp_seconds": expiry,
+            "recommendations_follow_lag_seconds": lag,
+            "recommendations_catalogue_books": books,
+        }
+        return families_of(
+            "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items())
+        )
+
+    found = series(merged({0: one(2000, 1, 700), 1: one(1000, 30, 700)}))
+    assert list(found.values()) == [1000, 30, 700]

@@ -12,6 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Make the tables; on PostgreSQL rows also get the number of the transaction that stored them."""
     row_number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    bytewise = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
         "changes",
         sa.Column("sequence", row_number, primary_key=True),
@@ -23,7 +24,7 @@ def upgrade() -> None:
     op.create_index("changes_by_time", "changes", ["noted_at"])
     op.create_table(
         "exposures",
-        sa.Column("recommendation_id", sa.Text, primary_key=True),
+        sa.Column("recommendation_id", bytewise, primary_key=True),
         sa.Column("shown_at", sa.BigInteger, nullable=False),
         sa.Column("strategy", sa.Text, nullable=False),
         sa.Column("model_version", sa.Text, nullable=False),
@@ -37,6 +38,10 @@ def upgrade() -> None:
     )
     op.bulk_insert(instance, [{"id": str(uuid.uuid4()), "changes_pruned": 0}])
     if op.get_bind().dialect.name == "postgresql":
+        # Ids have no order but that of their bytes: their index is made in a third of the time, and stays
+        # right when the server's machine gets another version of a language's rules.
+        for column in ("interaction_id", "recommendation_id"):
+            op.execute(f'ALTER TABLE interactions ALTER COLUMN {column} TYPE text COLLATE "C"')
         # Numbers of a sequence are handed out before commits: a row can become visible after one with a
         # higher number. What a snapshot of transactions has seen is exact.
         for table in ("interactions", "changes"):

@@ -1,0 +1,18 @@
+"""The compiler, without what this program does not use of it; knows nothing of what is compiled."""
+
+import sys
+
+# numba imports scipy.linalg where there is one, for linear algebra in compiled code, of which we have none: a
+# tenth of the time to ready and 17 MB of every process. To an import, None says that there is none. scipy
+# itself can be imported as ever afterwards.
+_LINEAR_ALGEBRA = "scipy.linalg.cython_blas"
+if _LINEAR_ALGEBRA not in sys.modules:
+    sys.modules[_LINEAR_ALGEBRA] = None  # type: ignore[assignment]
+    try:
+        import numba.np.arraymath  # noqa: F401 - it is this part of numba that looks
+    finally:
+        del sys.modules[_LINEAR_ALGEBRA]
+
+from numba import njit, types  # noqa: E402 - not before
+
+__all__ = ["njit", "types"]
