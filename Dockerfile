@@ -5,8 +5,6 @@
 ARG BASE=python:3.11.14-slim-bookworm
 
 FROM $BASE AS build
-# Seconds since 1970 of the commit: every file of the image carries it, so that equal contents give equal layers.
-ARG SOURCE_DATE_EPOCH=0
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 WORKDIR /build
 # pip builds from outside, and the environment that goes into the image has none.
@@ -33,6 +31,8 @@ RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheel
     && /opt/python/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/service
 # Kernels are compiled for any processor of the architecture: the one that builds is not the one that runs.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_LOCATOR_CLASSES=service.compiled_kernels.BuiltIn
+# Seconds since 1970 of the commit: every file of the image carries it, so that equal contents give equal layers.
+ARG SOURCE_DATE_EPOCH=0
 RUN /opt/python/bin/python -P -m service.compiled_kernels \
     && tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
         --output-file /opt/service/sbom.cdx.json /opt/python/bin/python \
