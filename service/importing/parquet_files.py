@@ -28,8 +28,8 @@ def read_parquet(path: Path, columns: Sequence[Column]) -> Iterator[Chunk]:
     """Read a Parquet file; raises ImportFailed where it is damaged or a column has a type of another kind."""
     size = path.stat().st_size
     try:
-        # Mapped, all of the file that was read would count as this process's memory.
-        with pq.ParquetFile(path, buffer_size=_READ_BYTES) as file:
+        # Mapped or buffered ahead, all that was read of the file would be held to the end.
+        with pq.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             schema = file.schema_arrow
             check_header(path, schema.names, columns)
             found = [column for column in columns if column.name in schema.names]

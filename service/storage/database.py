@@ -156,9 +156,8 @@ class Database:
         """Delete all interactions of a reader and what they were shown; returns how many interactions.
 
         The reader's number stays in the list of changes until `prune_changes`, so that mirrors and other
-        processes forget too. SQLite overwrites the file's bytes at once. In PostgreSQL no one can see the
-        rows any more at once; their bytes go when VACUUM, which starts in the background now, has freed them
-        and something else is written there.
+        processes forget too. SQLite overwrites the file's bytes at once. In PostgreSQL nobody sees the rows
+        any more at once; their bytes go when the server's own vacuuming has freed them and others come there.
         """
 
         def forget(connection: Connection) -> int:

@@ -14,13 +14,14 @@ from service.domain.errors import Unavailable
 from service.storage import postgres_errors, postgres_rows
 from service.storage.errors import StorageError
 from service.storage.postgres_errors import Refused
-from service.storage.postgres_vacuum import Vacuum
 from service.storage.postgres_watchdog import Watchdog
 
 _OLDEST_SERVER = 130000  # pg_current_xact_id() and xid8 came with it
 # Whoever holds a transaction open and says nothing for so long has died or hangs; a patient one may write
 # what it read to a slow disk meanwhile.
 _IDLE_IN_TRANSACTION_SECONDS, _PATIENT_IDLE_SECONDS = 60, 600
+# A sound server gives up a statement by itself, and has so long to say so before it counts as one that hangs.
+_SAYING_SECONDS = 1.0
 # A server behind a cut cable is noticed in 11 seconds where it should say something, and in a minute where it
 # should take something: a sound one may stop reading a COPY for long. One that hangs: see the watchdog.
 _KEEPALIVE = {
@@ -69,7 +70,6 @@ class Postgres:
         self._connect_seconds, self.statement_seconds = connect_seconds, statement_seconds
         self.label = f"database {parts.get('dbname') or parts.get('user') or ''} at {_places(parts)}"
         self._watchdog = Watchdog(connect_seconds)
-        self._vacuum = Vacuum(self._connect, ("interactions", "exposures"), self.label)
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
@@ -85,7 +85,7 @@ class Postgres:
         @event.listens_for(self.engine, "begin")
         def begin(connection: Connection) -> None:
             options = connection.get_execution_options()
-            self._watchdog.watch(_driver(connection), statement_seconds)
+            self._watchdog.watch(_driver(connection), statement_seconds + _SAYING_SECONDS)
             if options.get("reads"):
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if options.get("patient"):
@@ -147,12 +147,12 @@ class Postgres:
     def _password(self) -> str:
         assert self._password_file is not None
         try:
-            return self._password_file.read_text().rstrip("\n")
+            if password := self._password_file.read_text().rstrip("\n"):
+                return password
+            reason = "is empty"
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "is not a text"
-            raise Refused(
-                f"RECOMMENDATIONS_DATABASE_PASSWORD_FILE: {self._password_file}: {reason}"
-            ) from None
+        raise Refused(f"RECOMMENDATIONS_DATABASE_PASSWORD_FILE: {self._password_file}: {reason}")
 
     def reading(self, *, patient: bool) -> Any:
         """Return an engine whose transactions see one state of the database throughout."""
@@ -175,16 +175,10 @@ class Postgres:
         return None
 
     def after_forgetting(self) -> None:
-        """Let the bytes of what was deleted be overwritten soon: vacuum, in the background.
-
-        No one sees a deleted row any more, at once. Its bytes stay in the table until VACUUM has freed them
-        and something else is written there, in the write-ahead log until that is recycled, and in backups.
-        """
-        self._vacuum.ask()
+        """Leave the bytes of what was deleted, which nobody sees any more, to the server's own vacuuming."""
 
     def close(self) -> None:
         """Close every connection that is idle now."""
-        self._vacuum.end()
         self.engine.dispose()
         self._watchdog.end()
 

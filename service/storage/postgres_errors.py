@@ -26,6 +26,8 @@ _LASTING = {
     " look at its pg_hba.conf",
     r"certificate verify failed|root certificate file|server certificate for": "shows a certificate that is"
     " not trusted; look at sslrootcert and the host's name",
+    r"client certificate|private key|certificate file|alert unknown ca|alert bad certificate": "does not take"
+    " this client's certificate; look at sslcert and sslkey",
     r"does not support SSL": "has no TLS, which sslmode asks for",
     r"expected authentication request|invalid response|received invalid": "is not a PostgreSQL server",
     r"invalid (integer|port|connection option|URI|sslmode)|unexpected spaces|invalid .* value": "has a URL"

@@ -88,7 +88,6 @@ def _round_trip(database: str, place: _Place, directory: Path, layout: str, rows
         file, out = directory / f"{noun}.{layout}", directory / f"out.{layout}"
         for what, arguments in (
             (f"import {noun}", ("import", noun, file)),
-            (f"import {noun} again", ("import", noun, file)),
             (f"export {noun}", ("export", noun, out, "--force")),
         ):
             server = place.server_seconds()

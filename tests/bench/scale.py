@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.cores import BenchError, two_cores
+from tests.bench.cores import BenchError, cpu_seconds, two_cores
 from tests.bench.scale_load import Latencies, ask, served_ms
 from tests.bench.scale_memory import Memory
 from tests.bench.scale_shop import NEIGHBOURS, MadeShop
@@ -40,6 +40,7 @@ class _Measured:
     readers: list[int]
     log: Path
     ready_seconds: float
+    ready_cpu_seconds: float
     at_ready: Memory
     latencies: Latencies = field(default_factory=Latencies)
     after: Memory | None = None
@@ -96,7 +97,9 @@ def _bench(made_shop: MadeShop, kept: Path | None) -> None:
             started = time.monotonic()
             service = stack.enter_context(running_service(shop, log, server_core, **settings))
             seconds = time.monotonic() - started
-            services[name] = _Measured(service, shop, readers, log, seconds, Memory.of(service.pid))
+            services[name] = _Measured(
+                service, shop, readers, log, seconds, cpu_seconds(service.pid), Memory.of(service.pid)
+            )
         for number in range(_ROUNDS):
             for each in services.values():
                 drawn = each.readers[number * (_CALLS + _WARM_UP) :][: _CALLS + _WARM_UP]
@@ -158,6 +161,8 @@ def _files(shop: MadeShop, made: dict[str, float]) -> str:
 def _table(services: dict[str, _Measured]) -> str:
     rows = [("", *services)]
     rows.append(("s to ready", *(f"{each.ready_seconds:.1f}" for each in services.values())))
+    # What the start costs a core, whatever else the machine does meanwhile.
+    rows.append(("CPU s to ready", *(f"{each.ready_cpu_seconds:.1f}" for each in services.values())))
     for when in ("at_ready", "after"):
         for kind, what in (
             ("rss", "resident"),

@@ -35,8 +35,8 @@ from tests.bench.shop import Shop
 from tests.postgres import PostgresServer
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
-# Batch size and callers, each with one call under way: as many as the service lets write at a time.
-_LOADS = ((100, 8), (1, 16))
+# Batch size and callers, each with one call under way: as many as the service has threads for changes.
+_LOADS = ((100, 16), (1, 16))
 _LEAST = {100: ("interactions", 20_000), 1: ("calls", 1_500)}  # a second: the bars
 _WARM_UP_SECONDS = 1.0
 _CALL_SECONDS = 20.0
@@ -224,7 +224,9 @@ def _send(
         if reply.code() is not grpc.StatusCode.OK:
             mistakes.append(f"{reply.code()}: {reply.details()}")
         elif reply.result() != all_stored:
-            mistakes.append(f"not all were stored: {pb.RecordInteractionsResponse.FromString(reply.result())}")
+            mistakes.append(
+                f"not all were stored: {pb.RecordInteractionsResponse.FromString(reply.result())}"
+            )
         call()
 
     for _ in range(callers):

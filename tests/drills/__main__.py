@@ -16,7 +16,7 @@ from tests.drills.scene import SHORT_PATIENCE, Outcome, Scene
 from tests.world import Certificates, Shop
 
 _COLUMNS = "drill,reads,failed,longest gap,acknowledged,lost,duplicates,miscounted,refused,told within"
-_SHORT_SECONDS, _FULL_SECONDS = 3.0, 30.0
+_SHORT_SECONDS, _FULL_SECONDS = 2.0, 30.0
 _SHORT_LAGS, _FULL_LAGS = 20, 200
 
 

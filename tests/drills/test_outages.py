@@ -4,7 +4,7 @@ import pytest
 
 from tests.drills.outages import DRILLS, LEAST_ACKNOWLEDGED, Drill
 
-SECONDS = 3.0  # of an outage; `python -m tests.drills --full` takes longer ones
+SECONDS = 2.0  # of an outage; `python -m tests.drills --full` takes longer ones
 
 
 @pytest.mark.parametrize("drill", DRILLS.values(), ids=DRILLS)

@@ -1,13 +1,15 @@
 """Parquet: types that fit and types that do not."""
 
+import secrets
 from datetime import UTC, datetime
 
 import pytest
 
-from service.importing import ImportFailed, import_books, import_interactions
+from service.importing import INTERACTION_COLUMNS, ImportFailed, import_books, import_interactions
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+from service.importing.parquet_files import read_parquet  # noqa: E402 - it needs pyarrow
 
 
 def written(tmp_path, columns, types=None):
@@ -85,3 +87,19 @@ def test_file_without_rows_is_refused(database, tmp_path):
     )
     with pytest.raises(ImportFailed, match="has no rows"):
         import_interactions(path, database)
+
+
+def test_what_was_read_of_a_long_file_is_not_held(tmp_path):
+    rows, groups = 10_000, 20
+    path = tmp_path / "long.parquet"
+    names = pa.array([secrets.token_hex(16) for _ in range(rows)])
+    lot = pa.table({"reader_id": range(rows), "book_id": range(rows), "interaction_id": names})
+    with pq.ParquetWriter(path, lot.schema, compression="none", use_dictionary=False) as writer:
+        for _ in range(groups):
+            writer.write_table(lot)
+    del lot, names
+    before, most = pa.total_allocated_bytes(), 0
+    for chunk in read_parquet(path, INTERACTION_COLUMNS):
+        assert len(chunk.columns[0]) == rows
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < path.stat().st_size / 4

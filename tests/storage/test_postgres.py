@@ -61,6 +61,16 @@ def test_missing_password_file_is_named(postgres, migrated, tmp_path):
     assert not isinstance(error, DatabaseAway)
 
 
+@pytest.mark.parametrize(("content", "words"), [(b"\n", "is empty"), (b"\xff\xfe", "is not a text")])
+def test_password_file_without_a_password_is_named(postgres, migrated, tmp_path, content, words):
+    """An empty one would be sent as no password, and the server blamed for it."""
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    error = refusal(postgres.url(migrated), password_file=file)
+    assert f"RECOMMENDATIONS_DATABASE_PASSWORD_FILE: {file}: {words}" in str(error)
+    assert not isinstance(error, DatabaseAway)
+
+
 def test_no_such_database(postgres):
     error = refusal(postgres.url("nowhere"), password_file=postgres.password_file)
     assert "has no such database" in str(error)

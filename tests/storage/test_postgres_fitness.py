@@ -12,9 +12,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from service.domain.errors import Unavailable
-from service.security.certificates import make_development_certificates
 from service.storage import Database, DatabaseAway, StorageError, migrate
-from tests.postgres import PostgresServer
 from tests.storage.rows import book, read
 from tests.tools import wait_until
 
@@ -120,6 +118,19 @@ def test_read_only_database_is_read_and_says_so_to_writers_until_it_is_writable(
         assert all(database.record([read("a")]))
 
 
+def test_a_user_who_may_make_no_tables_cannot_migrate(postgres):
+    name = postgres.create_database()
+    with postgres.connect(name) as connection:
+        connection.execute(
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO postgres"
+        )
+    error = refusal(postgres.url(name), migrate, password_file=postgres.password_file)
+    assert "refuses this user a right" in str(error)
+    assert not isinstance(error, DatabaseAway)
+    with postgres.connect(name) as connection:
+        assert connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchall() == []
+
+
 def test_read_only_database_cannot_be_migrated(postgres):
     name = postgres.create_database()
     with postgres.connect() as connection:
@@ -158,51 +169,6 @@ def test_text_that_the_server_cannot_hold_is_no_trouble_of_the_database(postgres
             database.record([read("good"), read("b\0d")])
         assert all(database.record([read("good")]))
     assert caplog.text == ""
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory) -> Iterator[tuple[PostgresServer, Path]]:
-    """A server that speaks TLS, and the folder with its CA."""
-    certificates = tmp_path_factory.mktemp("certificates") / "dev"
-    make_development_certificates(certificates)
-    with PostgresServer() as server:
-        for name in ("server.crt", "server.key"):
-            copied = Path(shutil.copy(certificates / name, server.data / name))
-            owner = server.data.stat()
-            shutil.chown(copied, owner.st_uid, owner.st_gid)
-            copied.chmod(0o600)
-        with server.connect() as connection:
-            connection.execute("ALTER SYSTEM SET ssl = on")
-        server.stop()
-        server.start()
-        yield server, certificates
-
-
-def test_tls_with_a_verified_name(tls):
-    server, certificates = tls
-    url = server.url(server.create_database(), host="localhost")
-    url += f"?sslmode=verify-full&sslrootcert={certificates / 'ca.crt'}"
-    migrate(url, password_file=server.password_file)
-    with Database.open(url, password_file=server.password_file) as database:
-        assert all(database.record([read("a")]))
-        with server.connect() as connection:
-            used = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = %s"
-            assert connection.execute(used, ("shop",)).fetchall() == [(True,)]
-
-
-def test_certificate_of_another_authority_is_refused(tls, tmp_path):
-    server, _ = tls
-    make_development_certificates(tmp_path / "other")
-    url = server.url("shop", host="localhost")
-    url += f"?sslmode=verify-full&sslrootcert={tmp_path / 'other' / 'ca.crt'}"
-    error = refusal(url, password_file=server.password_file)
-    assert "shows a certificate that is not trusted" in str(error)
-    assert not isinstance(error, DatabaseAway)
-
-
-def test_server_without_tls_is_refused_where_tls_is_asked_for(postgres, migrated):
-    error = refusal(postgres.url(migrated) + "?sslmode=require", password_file=postgres.password_file)
-    assert "has no TLS, which sslmode asks for" in str(error)
 
 
 def test_rows_restored_from_a_dump_are_adopted_by_migrating(postgres, migrated):

@@ -1,7 +1,6 @@
 """How long PostgreSQL may take: little for a call, as long as it is sound for what reads or writes much."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -101,32 +100,3 @@ def test_news_may_take_longer_to_learn_than_a_statement(server):
                 learned += len(lot.sequences)
                 threading.Event().wait(0.7)  # what the learner does with it
         assert learned == 40_001
-
-
-def test_forgetting_vacuums_in_the_background(server):
-    name = server.create_database()
-    migrate(server.url(name), password_file=server.password_file)
-    with Database.open(server.url(name), password_file=server.password_file) as database:
-        database.record([read(f"i{n}") for n in range(100)])
-        assert database.forget_reader(1) == 100
-        with server.connect(name) as connection:
-            done = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'interactions'"
-            wait_until(lambda: connection.execute(done).fetchone() != (0,))
-        assert all(database.record([read("i1")]))
-
-
-def test_closing_does_not_wait_for_a_vacuum(server):
-    name = server.create_database()
-    migrate(server.url(name), password_file=server.password_file)
-    with server.connect(name) as connection, server.connect(name) as watcher:
-        connection.execute("BEGIN")
-        connection.execute("LOCK TABLE exposures IN SHARE UPDATE EXCLUSIVE MODE")  # as another vacuum does
-        with Database.open(server.url(name), password_file=server.password_file) as database:
-            database.record([read("a")])
-            database.forget_reader(1)
-            waiting = "SELECT wait_event_type FROM pg_stat_activity WHERE query LIKE 'VACUUM%exposures'"
-            wait_until(lambda: watcher.execute(waiting).fetchall() == [("Lock",)])
-            began = time.monotonic()
-        assert time.monotonic() - began < 5
-        assert "database-vacuum" not in [each.name for each in threading.enumerate()]
-        connection.execute("ROLLBACK")

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
 from service.domain.errors import Unavailable
-from service.storage import Database, StorageError, migrate, sqlite
+from service.storage import Database, StorageError, migrate
 from tests.storage.rows import book, read
 
 NOBODY = 65534

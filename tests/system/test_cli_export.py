@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.processes import PATIENCE_SECONDS, assert_fails, environment_with, run, run_here
+from tests.tools import small_disk
 
 
 def export_from(shop, *arguments):
@@ -86,6 +87,26 @@ def test_a_file_that_may_not_grow_is_told_in_one_line_and_leaves_nothing(shop, e
     )
     assert_fails(result, 1, f"rows.{ending} cannot be written: File too large")
     assert files_of(shop) == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_full_disk_is_told_in_one_line_and_the_old_file_stays(shop, tmp_path, ending):
+    disk = tmp_path / "disk"
+    file = disk / f"rows.{ending}"
+    exporting = [sys.executable, "-m", "service", "export", "interactions", str(file), "--force"]
+    # The disk goes with the process: what is on it has to be told from inside.
+    script = 'echo old > "$0"; "$@"; code=$?; ls -A "$(dirname "$0")"; cat "$0"; exit $code'
+    result = subprocess.run(
+        [*small_disk(disk, 1), "sh", "-c", script, str(file), *exporting],
+        env=environment_with(shop.settings),
+        cwd=shop.directory,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS * 2,
+        check=False,
+    )
+    assert_fails(result, 1, f"rows.{ending} cannot be written: No space left on device", lines=None)
+    assert result.stdout == f"rows.{ending}\nold\n"
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(shop):

@@ -16,7 +16,7 @@ from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from onlinebooks.recommendations.v1.book_pb2 import Book
 
 from tests.wire.batches import NEWCOMER, a_batch, an_interaction, reads
-from tests.world import Client, refused
+from tests.world import Client, refused, wait_until
 
 RECOMMEND = pb.RecommendRequest(reader_id=NEWCOMER)
 # Where the file format keeps its write version; SQLite reads a file of a version above 2 and never writes it.
@@ -86,6 +86,24 @@ def test_locked_database_refuses_writes_and_answers_go_on(start):
     again = client.recommendations.RecordInteractions(a_batch(an_interaction("before")))
     assert again.duplicate_count == 1
     assert service.shop.counts()[1] == stored[1] + 1
+
+
+def test_with_a_journal_a_locked_database_costs_no_interaction(start, tmp_path):
+    journal = tmp_path / "journal"
+    service = start(journal_directory=journal, follow_seconds=0.1)
+    stub, stored = service.client.recommendations, service.shop.counts()[1]
+    with locked_by_another_process(service.shop.file):
+        assert stub.RecordInteractions(reads(5), timeout=30).recorded_count == 5
+        assert stub.RecordInteractions(reads(5), timeout=30).duplicate_count == 5
+        metrics = service.metrics()
+        assert metrics["recommendations_journaled_interactions_total"] == 5
+        assert metrics["recommendations_journal_bytes"] > 0
+        assert service.shop.counts()[1] == stored
+    wait_until(lambda: service.metrics()["recommendations_replayed_interactions_total"] == 5)
+    wait_until(lambda: service.metrics()["recommendations_journal_bytes"] == 0)
+    assert service.shop.counts()[1] == stored + 5
+    assert list(journal.iterdir()) == []
+    assert stub.RecordInteractions(reads(5)).duplicate_count == 5
 
 
 def test_answers_go_on_while_more_writes_wait_than_there_are_threads(start):
