@@ -2,11 +2,11 @@
 
 import json
 import urllib.parse
-from pathlib import Path
 from typing import Any
 
 from tests.e2e.kubectl import Failed, kubectl, ready_servers, wait_until
 from tests.e2e.observed import Observed
+from tests.observability.dashboard import queries
 
 _PROMETHEUS = "/api/v1/namespaces/monitoring/pods/prometheus-e2e-0:9090/proxy/api/v1"
 
@@ -28,16 +28,13 @@ def scraped(_: Observed) -> None:
     rules = [rule["name"] for group in _ask("rules")["groups"] for rule in group["rules"]]
     if "RecommendationsDatabaseAway" not in rules:
         raise Failed(f"rules that are loaded: {rules}")
-    dashboard = json.loads(Path("k8s/components/monitoring/dashboard.json").read_text())
-    for panel in dashboard["panels"]:
-        for target in panel.get("targets", []):
-            expression = target["expr"].replace("$__rate_interval", "1m")
-            wait_until(
-                lambda expression=expression: _ask("query", query=expression)["result"],
-                f"data of {expression}",
-                60,
-                3,
-            )
+    for panel, expression in queries():
+        wait_until(
+            lambda expression=expression: _ask("query", query=expression)["result"],
+            f"data of {panel}: {expression}",
+            60,
+            3,
+        )
 
 
 def alerted(_: Observed) -> None:

@@ -79,14 +79,9 @@ def put_client_ca(bundle: bytes) -> None:
 def _pods_wait_for_the_client_ca() -> None:
     """A volume that is not there yet: the pods wait, and say for what."""
     wait_until(lambda: get("secret", "recommendations-server"), "the server's certificate from cert-manager")
-    wait_until(
-        lambda: (
-            'configmap "recommendations-client-ca" not found' in kubectl("get", "events", "--output", "yaml")
-        ),
-        "an event that names what is not mounted",
-        150,
-        2,
-    )
+    missing = 'configmap "recommendations-client-ca" not found'
+    told = lambda: any(missing in event["message"] for event in get("events"))  # noqa: E731
+    wait_until(told, "an event that names what is missing", 150)
     if ready_servers():
         raise Failed("a pod is ready without its client CA")
 
