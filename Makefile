@@ -33,8 +33,9 @@ check: $(READY) ## linters, types and contracts
 	$(BIN)/buf format --diff --exit-code protobufs
 	$(BIN)/buf breaking protobufs --against tests/contracts/released.binpb
 
-bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes (needs h2load)
+bench: $(READY) ## throughput of the whole chain beside a handler of constant bytes, and of writes (needs h2load)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.writes
 
 bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (2 GB of disk, five minutes)
 	$(BIN)/python -m tests.bench.scale $(ARGS)

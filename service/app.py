@@ -59,7 +59,7 @@ from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings, SettingsError, variable
-from service.storage import Database, DatabaseAway
+from service.storage import Database, DatabaseAway, migrate
 from service.upkeep import MODEL, Upkeep
 from service.workers.line import SupervisorLine
 
@@ -82,7 +82,7 @@ _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in
 # Streams beyond the limit are refused on a thread too: these are for saying no.
 _SPARE_STREAM_THREADS = 2
 # So many changes wait for the disk together: as many as make a transaction cheap for each of them.
-_WRITE_THREADS = 16
+_WRITE_THREADS = 32
 
 
 class Stopped(Exception):
@@ -231,6 +231,13 @@ class App:
 
     def _open_database(self) -> Database:
         settings = self.settings
+        if settings.migrate_at_start:
+            # Replicas that start at the same time wait for the first of them.
+            migrate(
+                settings.database_url,
+                password_file=settings.database_password_file,
+                connect_seconds=settings.database_connect_seconds,
+            )
         return Database.open(
             settings.database_url,
             password_file=settings.database_password_file,

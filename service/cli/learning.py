@@ -33,8 +33,8 @@ def train(promote: bool) -> None:
 
     settings = Settings.from_environment(os.environ)
     store = _store(settings)
-    store.require_usable()
     log, book_ids = _data(settings)
+    store.require_usable()
     started = time.monotonic()
     how = TrainingSettings()
     with progress("train") as report:

@@ -1,6 +1,5 @@
 """`serve`: runs the service until a signal says stop."""
 
-import logging
 import os
 import signal
 import sys
@@ -19,9 +18,6 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.workers.line import SupervisorLine
 
-_log = logging.getLogger("recommendations")
-
-_MIGRATION_PAUSE_SECONDS = 2.0
 DEFAULT_PORT = Settings.model_fields["port"].default
 _V1 = "onlinebooks.recommendations.v1.RecommendationService"
 
@@ -55,8 +51,6 @@ def serve(hints: bool, workers: str, worker_line: int | None) -> None:
     _follow_signals(stop.set, hurry.set, lambda: os._exit(INTERRUPTED))
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, sys.stderr)
-    if settings.migrate_at_start and worker_line is None:
-        _migrate(settings, stop)
     if count > 1:
         code = _supervise(settings, count, hints, stop, hurry)
     else:
@@ -106,26 +100,6 @@ def _supervise(settings: Settings, count: int, hints: bool, stop: Event, hurry: 
             click.echo(_hints(settings, *ports, shop))
 
     return Supervisor(settings, os.environ, count).run(stop, hurry, on_ready)
-
-
-def _migrate(settings: Settings, stop: Event) -> None:
-    """Bring the schema up to date; while the database is away, keep trying until told to stop."""
-    from service.storage import DatabaseAway, migrate
-
-    told = ""
-    while not stop.is_set():
-        try:
-            migrate(
-                settings.database_url,
-                password_file=settings.database_password_file,
-                connect_seconds=settings.database_connect_seconds,
-            )
-            return
-        except DatabaseAway as away:
-            if str(away) != told:
-                told = str(away)
-                _log.warning("%s; waiting for it", away)
-        stop.wait(_MIGRATION_PAUSE_SECONDS)
 
 
 def _follow_signals(*steps: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ _FIXED64, _DELIMITED = 1, 2  # wire types
 Piece = TypeVar("Piece")
 _double = struct.Struct("<d").pack
 _DOUBLE_BYTES = 8
-# Of each kind. Most answers name few of many books; a piece takes some hundred bytes, and microseconds to make.
+# Of each kind. Most answers name few of many books; a piece takes some hundred bytes, and µs to make.
 _MOST_KEPT = 16_384
 
 

@@ -22,8 +22,8 @@ ALLOWED = {
     "service.mirror": "service.mirror service.domain service.failure service.models.durable_files",
     "service.workers": "service.workers service.operations.admin service.security.page_token_key "
     "service.settings service.failure",
-    "service.servicers": f"service.servicers service.domain service.exposures service.ledger service.operations.metrics "
-    f"service.handler_threads interceptors.status {GENERATED}",
+    "service.servicers": "service.servicers service.domain service.exposures service.ledger "
+    f"service.operations.metrics service.handler_threads interceptors.status {GENERATED}",
 } | {
     f"service.{room}": f"service.{room} service.domain service.failure"
     for room in ("exporting", "importing", "models", "sample", "storage", "training")
