@@ -34,7 +34,7 @@ def policies(_: Observed) -> None:
         _from_a_pod(f"{address}:50051", f"{address}:8080", labelled=False),
         {"50051": "closed", "8080": "closed"},
     )
-    # A port of another pod that is open to others; the API server is on the node, where not every plugin enforces.
+    # Open to others. The API server will not do here: it is on the node, where not every plugin enforces.
     prometheus = get("pod", "prometheus-e2e-0", namespace="monitoring")["status"]["podIP"]
     seen = _lines(
         kubectl(
