@@ -1,4 +1,4 @@
-"""Kernels that an image is built with: compiled once by `python -m service.compiled_kernels`, found at every start.
+"""Kernels that an image is built with: `python -m service.compiled_kernels` compiles them, starts find them.
 
 numba's own places for them have to be writable, or it compiles at every start. The image names `BuiltIn` in
 NUMBA_CACHE_LOCATOR_CLASSES: what is missing there cannot be stored either, and ends the start.

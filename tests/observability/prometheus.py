@@ -59,10 +59,13 @@ class Prometheus:
         found = self._get("query", query=expression)["result"]
         return [value for each in found if not math.isnan(value := float(each["value"][1]))]
 
-    def firing(self) -> set[str]:
-        """Return the names of the alerts that fire."""
-        alerts = self._get("alerts").get("alerts", [])
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+    def alerts(self) -> set[str]:
+        """Return the names of the alerts that fire, or will once they have lasted for a while."""
+        return {each["labels"]["alertname"] for each in self._get("alerts").get("alerts", [])}
+
+    def rules(self) -> set[str]:
+        """Return the names of the rules that are loaded."""
+        return {rule["name"] for group in self._get("rules").get("groups", []) for rule in group["rules"]}
 
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"

@@ -4,16 +4,22 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from interceptors.metrics import BUCKETS_SECONDS
+from service.cli import command
+from tests.k8s.rendering import OPTIONAL, Manifests, of_kind, pod_templates
 from tests.observability.rules import ALERTS, RULES, write_rules
 from tests.tools import require_tool
 
 K8S = Path(__file__).parents[2] / "k8s"
 RUNBOOK = (K8S / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+COMMANDS = [
+    line for block in re.findall(r"```sh\n(.*?)```", RUNBOOK, re.DOTALL) for line in block.splitlines()
+]
 CASES = yaml.safe_load((Path(__file__).parent / "alerts.yaml").read_text())
 SECONDS_A_DAY = 86_400
 
@@ -89,6 +95,32 @@ def test_each_section_tells_symptom_meaning_and_the_first_three_commands(name):
     assert re.search(r"^\*\*Meaning\.\*\* ", section, re.MULTILINE)
     (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     assert len(block.replace("\\\n", "").strip().splitlines()) == 3
+
+
+def test_commands_of_the_runbook_name_what_is_deployed(tmp_path):
+    objects = Manifests(tmp_path).render("prod", OPTIONAL["prod"])
+    deployed = {(each["kind"].lower(), each["metadata"]["name"]) for each in objects}
+    deployed |= {("secret", each["spec"]["secretName"]) for each in of_kind(objects, "Certificate")}
+    named = set(re.findall(r"\b([a-z]+)[/ ](recommendations[\w-]*)", " ".join(COMMANDS)))
+    named = {(kind, name) for kind, name in named if kind in {each for each, _ in deployed}}
+    assert len(named) >= 4
+    assert named <= deployed
+    components = {
+        template["metadata"]["labels"].get("app.kubernetes.io/component")
+        for _, template in pod_templates(objects)
+    }
+    assert set(re.findall(r"app.kubernetes.io/component=(\w+)", RUNBOOK)) <= components
+
+
+def test_commands_of_the_service_exist():
+    ran = re.findall(r"-- recommendations ([a-z -]+)", "\n".join(COMMANDS))
+    assert ran
+    for words in ran:
+        found: click.Command = command
+        for word in words.split():
+            assert isinstance(found, click.Group)
+            found = found.get_command(click.Context(found), word)
+        assert not isinstance(found, click.Group)
 
 
 def test_slowness_is_counted_at_a_bucket_that_there_is():

@@ -22,6 +22,7 @@ from tests.world import Certificates, Client, settings_for
 SCHEMA = json.loads((Path(logs.__file__).parent / "log-line.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CALL, EVENT = SCHEMA["$defs"]["call"], SCHEMA["$defs"]["event"]
+pytestmark = pytest.mark.timeout(300)
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACED = [("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"), ("x-request-id", "order-66")]
 
@@ -32,7 +33,7 @@ def lines(prepared_shop, tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("logs")
     shop, certificates = prepared_shop.copy_to(folder / "shop"), Certificates(folder / "certs")
     settings = settings_for(
-        shop, certificates, model_check_seconds=0.1, tls_reload_seconds=0.1, rate_per_second=10, rate_burst=20
+        shop, certificates, model_check_seconds=0.1, tls_reload_seconds=0.1, rate_per_second=1, rate_burst=20
     ).describe()
     settings = {key: value for key, value in settings.items() if value}
     with ServiceProcess(settings, folder) as service:

@@ -21,6 +21,7 @@ _ROW = re.compile(r"^\| `([a-z_]+)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTIL
 ROWS = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in _ROW.findall(SECTION)}
 # The process's own, from the client library; `process_*` and `python_*` stand for them.
 _OF_THE_PROCESS = ("process_", "python_")
+pytestmark = pytest.mark.timeout(300)
 # Labels whose values are bounded by what the code or the shop names, and how many there may be.
 BOUNDS = {
     "strategy": len(Strategy) + 1,  # and similar
