@@ -18,12 +18,14 @@ from tests.k8s.rendering import Object
 from tests.tools import require_tool, wait_until
 
 ENGINE = os.environ.get("ENGINE", "docker")
+# Against hanging, not a measure: what takes seconds takes minutes where two processors do everything at once.
+_PATIENCE_SECONDS = 300.0
 
 
-def engine(*arguments: str | Path, check: bool = True, seconds: float = 120) -> str:
+def engine(*arguments: str | Path, check: bool = True) -> str:
     """Run the engine and return what it printed, its complaints behind it."""
     command = [require_tool(ENGINE), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
     assert not check or result.returncode == 0, f"{command}: {result.stderr}"
     return result.stdout + result.stderr
 
@@ -163,14 +165,14 @@ class Container:
         return int(self.inspect()["NetworkSettings"]["Ports"][f"{number}/tcp"][0]["HostPort"])
 
     def get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port(8080)}{path}", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.port(8080)}{path}", timeout=30) as answer:
             return answer.read().decode()
 
     def wait_ready(self) -> None:
-        wait_until(lambda: self._answers("/readyz"), 90, "readiness of the container")
+        wait_until(lambda: self._answers("/readyz"), _PATIENCE_SECONDS, "readiness of the container")
 
     def wait_alive(self) -> None:
-        wait_until(lambda: self._answers("/livez"), 90, "life of the container")
+        wait_until(lambda: self._answers("/livez"), _PATIENCE_SECONDS, "life of the container")
 
     def _answers(self, path: str) -> bool:
         state = self.inspect()["State"]
@@ -183,9 +185,9 @@ class Container:
     def signal(self, name: str) -> None:
         engine("kill", f"--signal={name}", self.name)
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self) -> int:
         """Wait for its end and return the exit code."""
-        return int(engine("wait", self.name, seconds=seconds))
+        return int(engine("wait", self.name))
 
     def log(self) -> str:
         return engine("logs", self.name)

@@ -59,12 +59,12 @@ def test_a_wrong_model_volume_leaves_it_unready_and_says_so(pod):
         assert refused.value.code == 503
         return json.load(refused.value)["conditions"]["model"]["reason"]
 
-    wait_until(lambda: "/etc/recommendations/roles: has no current model" in reason(), 60, "the reason")
+    wait_until(lambda: "/etc/recommendations/roles: has no current model" in reason(), 300, "the reason")
 
 
 def test_beyond_its_memory_it_is_ended_and_nothing_else_is(pod):
     container = pod.start(options=["--memory=96m", "--memory-swap=96m"], ready=False)
-    assert container.wait(90) == 137
+    assert container.wait() == 137
     assert container.inspect()["State"]["OOMKilled"]
 
 

@@ -46,7 +46,7 @@ def test_it_is_called_over_mutual_tls_and_scraped(pod, certificates):
         command = [require_tool("grpcurl"), *pair, *(("-d", data) if data else ())]
         command += [f"localhost:{container.port(50051)}", *arguments]
         return subprocess.run(
-            command, cwd=certificates, check=True, capture_output=True, text=True, timeout=60
+            command, cwd=certificates, check=True, capture_output=True, text=True, timeout=300
         ).stdout
 
     assert RECOMMEND.partition("/")[0] in grpcurl("list").split()
@@ -57,7 +57,7 @@ def test_it_is_called_over_mutual_tls_and_scraped(pod, certificates):
 
 
 def test_the_first_process_drains_on_sigterm_and_no_call_fails(pod, connect):
-    first = pod.start(settings={"RECOMMENDATIONS_DRAIN_SECONDS": "3"})
+    first = pod.start(settings={"RECOMMENDATIONS_DRAIN_SECONDS": "10"})
     second = pod.start()
     assert first.inspect()["Args"] == ["serve"]  # the program itself, no shell around it
     outcomes: list[str] = []
@@ -76,12 +76,12 @@ def test_the_first_process_drains_on_sigterm_and_no_call_fails(pod, connect):
         for number in range(4):
             pool.submit(call, number + 1)
         try:
-            wait_until(lambda: len(outcomes) >= 200, 60, "the first calls")
+            wait_until(lambda: len(outcomes) >= 200, 300, "the first calls")
             assert re.search(r'handled_total{.*method="Recommend".*} [1-9]', first.get("/metrics"))
             first.signal("SIGTERM")
             assert first.wait() == 0
             before = len(outcomes)
-            wait_until(lambda: len(outcomes) >= before + 100, 60, "calls after it")
+            wait_until(lambda: len(outcomes) >= before + 100, 300, "calls after it")
         finally:
             done.set()
     assert set(outcomes) == {"ok"}
@@ -103,7 +103,7 @@ def test_probes_are_answered_while_every_thread_that_answers_calls_is_busy(pod, 
         try:
             for path in ("/livez", "/readyz", "/metrics") * 5:
                 before = len(answered)
-                # `get` waits as long as a scrape may take, which is longer than a probe's own five seconds.
+                # `get` waits 30 s: a probe's own five are the Deployment's to say, and no measure where much else runs.
                 assert container.get(path)
                 while len(answered) < before + 32:
                     time.sleep(0.01)
@@ -118,4 +118,4 @@ def test_a_signal_before_it_is_ready_ends_it_at_once(empty_pod, dev):
     container = empty_pod().start(settings=settings, ready=False)
     container.wait_alive()
     container.signal("SIGTERM")
-    assert container.wait(30) == 0
+    assert container.wait() == 0
