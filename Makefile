@@ -1,16 +1,20 @@
 # The verbs of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve call test check bench bench-scale proto lock clean
+.PHONY: help serve call test check bench bench-scale image e2e proto lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
+ENGINE ?= docker
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/recommendations:$(VERSION)
+COMMIT_EPOCH = $(shell git log -1 --format=%ct)
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
 	@exec $(BIN)/recommendations serve --hints
@@ -36,17 +40,29 @@ bench: $(READY) ## throughput of the whole chain beside a handler of constant by
 bench-scale: $(READY) ## a shop of a million books and forty million interactions beside the sample shop (2 GB of disk, five minutes)
 	$(BIN)/python -m tests.bench.scale $(ARGS)
 
+image: ## build the container image (IMAGE=name:tag, BASE=a Debian with Python, ENGINE=docker or podman)
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg SOURCE_DATE_EPOCH=$(COMMIT_EPOCH) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg CREATED=$$(date --utc --date @$(COMMIT_EPOCH) +%Y-%m-%dT%H:%M:%SZ) $(BUILD_ARGS) --tag $(IMAGE) .
+
+e2e: $(READY) ## drills on the cluster that KUBECONFIG names (needs IMAGE in it)
+	$(BIN)/python -m tests.e2e $(ARGS)
+
 proto: $(READY) ## generate the code of the contracts anew
 	cd protobufs && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. \
 		$$(find . -name '*.proto' | sed 's|^\./||' | sort)
 
-lock: ## resolve the dependencies of pyproject.toml into requirements.lock
+lock: ## resolve the dependencies of pyproject.toml into the three locks
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv==$(UV_VERSION)
-	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--prerelease if-necessary-or-explicit --custom-compile-command 'make lock' --group dev \
-		--output-file requirements.lock pyproject.toml
+	$(RESOLVE) --group dev --output-file requirements.lock pyproject.toml
+	$(RESOLVE) --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+	$(RESOLVE) --constraint requirements.lock --group image --output-file requirements-image.lock
 	rm -rf $(VENV)-lock
+
+# The first lock is of everything, the second of what the service runs with, the third of what builds its image.
+RESOLVE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--prerelease if-necessary-or-explicit --custom-compile-command 'make lock'
 
 clean: ## remove everything that the verbs made, certificates and data included
 	rm -rf $(VENV) var certs/dev build dist

@@ -44,10 +44,11 @@ from service.ledger import Ledger
 from service.mirroring import MirrorKeeper
 from service.models import ModelStore
 from service.operations.admin import AdminServer
+from service.operations.collectors import LedgerCollector, ShopCollector
 from service.operations.conditions import NOT_DRAINING, Conditions
 from service.operations.health import HealthService
 from service.operations.logs import LineWriter
-from service.operations.metrics import LedgerCollector, ServiceMetrics, ShopCollector
+from service.operations.metrics import ServiceMetrics
 from service.operations.reflection import V1, V1ALPHA, add_reflection
 from service.replaying import replay
 from service.security.access import Policy

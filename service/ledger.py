@@ -52,6 +52,11 @@ class Ledger:
         self.group_count = self.journaled_count = self.replayed_count = 0
         self._is_away = False
 
+    @property
+    def waiting_count(self) -> int:
+        """Count the batches of interactions that wait to be stored."""
+        return len(self._groups)
+
     def turn(self) -> AbstractContextManager[None]:
         """Keep every write out of a block; raises Unavailable where that takes too long."""
         return self._turns.turn()

@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Self
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from service.domain.model import ItemModel
 from service.domain.recommender import Recommender
@@ -47,6 +47,11 @@ class Upkeep:
         for result in ("success", "failure"):
             self._loads.labels(result)
         self._complaint = ""
+        Gauge(
+            "recommendations_model_refused",
+            "1 while the promoted model cannot be had or is refused, and another one answers or none.",
+            registry=registry,
+        ).set_function(lambda: bool(self._complaint))
         self._refused, self._refused_until = "", 0.0
         self._retired: ItemModel | None = None
         self._stop = threading.Event()

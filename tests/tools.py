@@ -18,6 +18,9 @@ HOW_TO_GET = {
     "h2load": "apt-get install nghttp2-client",
     "setpriv": "apt-get install util-linux",
     "unshare": "apt-get install util-linux",
+    "docker": "apt-get install docker.io",
+    "podman": "apt-get install podman",
+    "kubectl": "see kubernetes.io/docs/tasks/tools",
     "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 } | dict.fromkeys(("initdb", "pg_ctl", "pg_basebackup"), "apt-get install postgresql")
 
@@ -32,11 +35,11 @@ def require_tool(name: str) -> str:
     folders = [Path(go_path, "bin"), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
     if not found:
-        _missing(f"{name} is not installed; get it with: {HOW_TO_GET[name]}")
+        missing(f"{name} is not installed; get it with: {HOW_TO_GET[name]}")
     return found
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
@@ -51,7 +54,7 @@ def small_disk(directory: Path, megabytes: int) -> list[str]:
     as_root = ["--user", "--map-root-user"] if os.geteuid() else []
     unshare = [require_tool("unshare"), "--mount", *as_root]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True, timeout=10).returncode:
-        _missing("this machine allows no mounts in a namespace; run with CAP_SYS_ADMIN or as another user")
+        missing("this machine allows no mounts in a namespace; run with CAP_SYS_ADMIN or as another user")
     mount = f'mount -t tmpfs -o size={megabytes}m none "$0" && exec "$@"'
     return [*unshare, "sh", "-c", mount, str(directory)]
 

@@ -43,6 +43,12 @@ def configure(level: str, stream: TextIO) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(_LOGGER).setLevel(level.upper())
     logging.captureWarnings(True)
+    threading.excepthook = _log_end_of_thread  # Python's own writes lines that are no JSON
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    name = ended.thread.name if ended.thread else "unknown"
+    logging.getLogger(_LOGGER).error("thread %s ended", name, exc_info=ended.exc_value)
 
 
 class LineWriter:

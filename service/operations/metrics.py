@@ -1,34 +1,16 @@
-"""What the service tells Prometheus beyond its RPCs; knows no gRPC."""
+"""What the service counts for Prometheus beyond its RPCs; knows no gRPC."""
 
 import threading
-from collections.abc import Iterable
-from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from service.domain.answers import Strategy
-from service.domain.recommender import Recommender
 
 # Models that have labels of their own: the one in use, and some before it whose answers are still acted on.
 _MOST_VERSIONS = 5
 _NONE, _OTHER = "none", "other"
-
-
-class Recording(Protocol):
-    """What a ledger tells of itself and its journal."""
-
-    group_count: int
-    journaled_count: int
-    replayed_count: int
-
-
-class Sized(Protocol):
-    """What a journal tells of itself."""
-
-    @property
-    def size_bytes(self) -> int: ...
+# From a commit of SQLite on a fast disk up to the longest time that a write may take.
+_WRITE_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class ServiceMetrics:
@@ -47,9 +29,22 @@ class ServiceMetrics:
             "Books in answers that were there for popularity alone.",
             registry=registry,
         )
+        empty = Counter(
+            "recommendations_empty_answers",
+            "First pages of Recommend without a single book, by how they came about.",
+            ["strategy"],
+            registry=registry,
+        )
+        self._empty = {strategy: empty.labels(strategy.value) for strategy in Strategy}
         self._interactions = Counter(
             "recommendations_interactions_recorded",
             "Interactions stored, duplicates left out.",
+            registry=registry,
+        )
+        self._write_seconds = Histogram(
+            "recommendations_interaction_write_seconds",
+            "Seconds from asking for a batch of interactions to be stored until it was.",
+            buckets=_WRITE_BUCKETS_SECONDS,
             registry=registry,
         )
         shown = Counter(
@@ -69,15 +64,18 @@ class ServiceMetrics:
         # By the digits that versions end with, which ids of answers hold.
         self._versions = {"": _NONE}
 
-    def answered(self, strategy: Strategy, filled: int) -> None:
+    def answered(self, strategy: Strategy, filled: int, *, is_empty: bool) -> None:
         """Count an answer to Recommend."""
         self._answers[strategy].inc()
         if filled:
             self._filled.inc(filled)
+        if is_empty:
+            self._empty[strategy].inc()
 
-    def recorded(self, count: int) -> None:
-        """Count interactions that were stored."""
+    def recorded(self, count: int, seconds: float) -> None:
+        """Count the interactions of a batch that were stored, and how long its caller waited for that."""
         self._interactions.inc(count)
+        self._write_seconds.observe(seconds)
 
     def shown(self, strategy: str, model_version: str, count: int) -> None:
         """Count books that were shown in an answer of any kind."""
@@ -119,63 +117,3 @@ class _ByModel:
         for labels in [each for each in self._children if version in each]:
             del self._children[labels]
             self._counter.remove(*labels)
-
-
-class ShopCollector(Collector):
-    """Reads the recommender's sizes and model when Prometheus asks."""
-
-    def __init__(self, recommender: Recommender, version: str) -> None:
-        self._recommender, self._version = recommender, version
-
-    def collect(self) -> Iterable[GaugeMetricFamily | InfoMetricFamily]:
-        """Yield the families."""
-        yield InfoMetricFamily("recommendations_build", "The program.", {"version": self._version})
-        yield GaugeMetricFamily(
-            "recommendations_catalogue_books",
-            "Books that can be recommended.",
-            value=self._recommender.catalogue.book_count,
-        )
-        yield GaugeMetricFamily(
-            "recommendations_readers", "Readers with a history.", value=self._recommender.reader_count
-        )
-        if model := self._recommender.model:
-            yield InfoMetricFamily(
-                "recommendations_model",
-                "The model in use.",
-                {"version": model.version, "method": model.method},
-            )
-            yield GaugeMetricFamily(
-                "recommendations_model_trained_timestamp_seconds",
-                "When the model in use was trained.",
-                value=model.trained_at / 1e6,
-            )
-
-
-class LedgerCollector(Collector):
-    """Reads what ledger and journal have done when Prometheus asks; without a journal its part is 0."""
-
-    def __init__(self, ledger: Recording, journal: Sized | None) -> None:
-        self._ledger, self._journal = ledger, journal
-
-    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        """Yield the families."""
-        yield CounterMetricFamily(
-            "recommendations_recorded_groups",
-            "Transactions that stored interactions; each of all calls that waited for it.",
-            value=self._ledger.group_count,
-        )
-        yield GaugeMetricFamily(
-            "recommendations_journal_bytes",
-            "Length of the journal: what waits for the database.",
-            value=self._journal.size_bytes if self._journal else 0,
-        )
-        yield CounterMetricFamily(
-            "recommendations_journaled_interactions",
-            "Interactions stored in the journal.",
-            value=self._ledger.journaled_count,
-        )
-        yield CounterMetricFamily(
-            "recommendations_replayed_interactions",
-            "Interactions moved from the journal to the database.",
-            value=self._ledger.replayed_count,
-        )

@@ -57,6 +57,11 @@ class ServerCredentials:
         )
         for result in ("success", "failure"):
             self._reloads.labels(result)
+        self._is_refused = Gauge(
+            "recommendations_tls_refused",
+            "1 while changed TLS files are refused and the ones before are in use.",
+            registry=registry,
+        )
         contents = self._files.read()
         self._ready = self._served = self._configuration(contents, check(self._files, contents))
         self._digest = self._candidate = contents.digest
@@ -107,6 +112,7 @@ class ServerCredentials:
             contents, digest = error, str(error)
         if digest == self._digest:
             self._candidate, self._refused = digest, ("", "")
+            self._is_refused.set(0)
             return True
         if digest != self._candidate:
             self._candidate = digest
@@ -120,9 +126,11 @@ class ServerCredentials:
             if self._refused != (digest, str(error)):
                 self._refused = (digest, str(error))
                 self._reloads.labels("failure").inc()
+                self._is_refused.set(1)
                 _log.error("changed TLS files refused, the ones in use stay: %s", error)
             return True
         self._digest = digest
+        self._is_refused.set(0)
         self._reloads.labels("success").inc()
         _log.info("changed TLS files taken up: %s", self._files.certificate)
         return True

@@ -1,6 +1,7 @@
 """Answers RecommendationService: protobuf in, domain calls, protobuf out."""
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,9 +116,10 @@ class RecommendationServicer(GeneratedServicer):
         self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
     ) -> pb.RecordInteractionsResponse:
         interactions = interactions_from_message(request, self._recommender.catalogue, self._now())
+        began = time.perf_counter()
         new = self._ledger.record(interactions)
         recorded = sum(new)
-        self._metrics.recorded(recorded)
+        self._metrics.recorded(recorded, time.perf_counter() - began)
         # Sent again they are no second outcome.
         self._count_outcomes(itertools.compress(interactions, new))
         return pb.RecordInteractionsResponse(
@@ -159,7 +161,9 @@ class RecommendationServicer(GeneratedServicer):
         answer = self._recommender.recommend(query)
         if request.page_token and answer.model_version != basis:
             raise OutdatedPage  # the model was swapped just now
-        self._metrics.answered(answer.strategy, answer.filled)
+        # A page behind the last one is empty for a good reason.
+        is_empty = not answer.suggestions and not query.shown
+        self._metrics.answered(answer.strategy, answer.filled, is_empty=is_empty)
         place = (listed, query.explain, query.shown, query.places)
         encoded = self._kept.get(place, answer)
         if encoded is None:

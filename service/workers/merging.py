@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 # What all workers say alike, or where the one furthest behind counts; every other gauge is added up.
 _LEAST = {
     "recommendations_condition",
+    "recommendations_model_quality",
     "recommendations_model_trained_timestamp_seconds",
     "recommendations_tls_certificate_expiry_timestamp_seconds",
 }
@@ -17,6 +18,8 @@ _MOST = {
     "recommendations_catalogue_books",
     "recommendations_readers",
     "recommendations_follow_lag_seconds",
+    "recommendations_model_refused",
+    "recommendations_tls_refused",
 }
 # What each process says of itself stays apart.
 _OF_EACH = ("process_", "python_")

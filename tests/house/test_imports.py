@@ -16,6 +16,7 @@ ALLOWED = {
     "service.guards": "interceptors service.security service.servicers.errors service.settings",
     "service.cli": f"service interceptors {GENERATED}",
     "service.__main__": "service.cli",
+    "service.compiled_kernels": "service",  # imports every module there is, for what that compiles
     "service.domain": "service.domain numpy numba",
     "service.operations": "service.operations service.domain service.failure service.handler_threads",
     "service.security": "service.security service.failure",

@@ -1,4 +1,4 @@
-"""The lock file pins what pyproject.toml asks for, by hash, and names no place to fetch it from."""
+"""The locks pin what pyproject.toml asks for, by hash, and name no place to fetch it from."""
 
 import re
 import tomllib
@@ -55,6 +55,25 @@ def test_grpc_is_of_one_release():
     versions = [entry["version"] for entry in ENTRIES if entry["name"].startswith("grpcio")]
     assert len(versions) == 5
     assert len(set(versions)) == 1
+
+
+@pytest.mark.parametrize("name", ["requirements-run.lock", "requirements-image.lock"])
+def test_the_locks_of_the_image_are_by_hash_and_agree_with_the_whole_one(name):
+    text = (ROOT / name).read_text()
+    assert not re.search(r"https?:|--(extra-)?index|--find-links| @ ", text)
+    whole = {(entry["name"], entry["version"]) for entry in ENTRIES}
+    known = {each for each, _ in whole}
+    entries = list(_ENTRY.finditer(text))
+    assert entries
+    for entry in entries:
+        assert "--hash=sha256:" in entry["rest"]
+        assert entry["name"] not in known or (entry["name"], entry["version"]) in whole
+
+
+def test_the_service_runs_with_what_it_asks_for_and_no_tool_of_development():
+    names = {entry["name"] for entry in _ENTRY.finditer((ROOT / "requirements-run.lock").read_text())}
+    assert {normalized(each) for each in PROJECT["project"]["dependencies"]} <= names
+    assert not {normalized(each) for each in PROJECT["dependency-groups"]["dev"]} & names
 
 
 def _release(version: str) -> list[int]:

@@ -111,6 +111,7 @@ def test_service_tells_how_answers_came_about_and_what_was_recorded(service):
         "recommendations_filled_books_total": 7,
         "recommendations_interactions_recorded_total": 5,
         "recommendations_recorded_groups_total": 2,
+        "recommendations_interaction_write_seconds_count": 2,
         "recommendations_readers": 4,
         by_model(service, "recommendations_shown_books_total", strategy="personal"): 10,
         by_model(service, "recommendations_shown_books_total", strategy="session"): 10,

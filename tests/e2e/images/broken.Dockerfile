@@ -1,0 +1,4 @@
+# A release that starts and never becomes ready.
+ARG IMAGE
+FROM $IMAGE
+ENTRYPOINT ["python", "-c", "import signal; signal.sigwait({signal.SIGTERM})"]

@@ -1,0 +1,4 @@
+# The next release, as far as a rollout can tell.
+ARG IMAGE
+FROM $IMAGE
+LABEL org.opencontainers.image.version="next"
