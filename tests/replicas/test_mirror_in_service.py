@@ -1,5 +1,9 @@
 """The mirror is renewed while the service answers, and forgets who is forgotten."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
 from service.mirror import current_version
@@ -8,7 +12,12 @@ from tests.world import wait_until
 
 
 def bytes_of(directory) -> bytes:
-    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    found = []
+    for folder, _, names in os.walk(directory):  # passes over folders that are deleted meanwhile
+        for name in names:
+            with suppress(FileNotFoundError):
+                found.append(Path(folder, name).read_bytes())
+    return b"".join(found)
 
 
 def test_a_forgotten_reader_is_gone_from_database_and_mirror(start, shop, tmp_path):
@@ -34,7 +43,7 @@ def test_answers_stay_right_while_the_mirror_is_renewed_again_and_again(start, s
     number = 0
     while len(versions) < 4:
         number += 1
-        record(service, f"renewed-{number}", number % 100 + 1, NEW_READER + number)
+        record(service, f"renewed-{number}", 1, NEW_READER + number)
         assert strategy_of(service, NEW_READER + number) == pb.STRATEGY_PERSONAL
         # What was stored before a renewal is known after it.
         assert strategy_of(service, NEW_READER + 1) == pb.STRATEGY_PERSONAL
