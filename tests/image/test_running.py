@@ -103,7 +103,7 @@ def test_probes_are_answered_while_every_thread_that_answers_calls_is_busy(pod, 
         try:
             for path in ("/livez", "/readyz", "/metrics") * 5:
                 before = len(answered)
-                # `get` waits 30 s: five, the probe's own limit, is no measure where much else runs.
+                # A probe's own five seconds are no measure where much else runs; `get` waits 30.
                 assert container.get(path)
                 while len(answered) < before + 32:
                     time.sleep(0.01)
