@@ -14,5 +14,6 @@ if _LINEAR_ALGEBRA not in sys.modules:
         del sys.modules[_LINEAR_ALGEBRA]
 
 from numba import njit, types  # noqa: E402 - not before
+from numba.extending import intrinsic  # noqa: E402
 
-__all__ = ["njit", "types"]
+__all__ = ["intrinsic", "njit", "types"]
