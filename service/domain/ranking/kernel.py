@@ -300,6 +300,8 @@ def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap
     """Put the best of what was touched into the arrays, and places in them in any order; returns how many."""
     marks, most = scratch.marks, len(heap)
     kept = 0
+    if most == 0:
+        return 0
     is_heap, worst = False, np.float32(0)
     floor = _floor(scratch, touched_count, most)
     last = _collect(scratch, touched_count, floor, np.float32(np.inf))
