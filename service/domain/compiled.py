@@ -1,6 +1,7 @@
 """The compiler, without what this program does not use of it; knows nothing of what is compiled."""
 
 import sys
+from typing import Any
 
 # numba imports scipy.linalg where there is one, for linear algebra in compiled code, of which we have none: a
 # tenth of the time to ready and 17 MB of every process. To an import, None says that there is none. scipy
@@ -14,5 +15,9 @@ if _LINEAR_ALGEBRA not in sys.modules:
         del sys.modules[_LINEAR_ALGEBRA]
 
 from numba import njit, types  # noqa: E402 - not before
+from numba.extending import intrinsic as _intrinsic  # noqa: E402
 
-__all__ = ["njit", "types"]
+# Its types do not know that what is compiled calls it without the context.
+intrinsic: Any = _intrinsic
+
+__all__ = ["intrinsic", "njit", "types"]

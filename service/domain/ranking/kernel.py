@@ -9,15 +9,20 @@ All of it stands in one file, because numba notices that a cached function has c
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
-from service.domain.compiled import njit, types
+from service.domain.compiled import intrinsic, njit, types
 from service.domain.ranking.ground import Ground
-from service.domain.ranking.scratch import Scratch
+from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 
 # Marks of a position during a call.
 _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 # Means over so many make the scales of neighbours and factors comparable; from the model's definition.
 _SCALED_BY = 20
+# A model is larger than the processor's near memory: rows are asked for so many rows before they are needed.
+_AHEAD = 4
+# Scores are counted by their distance from the highest, in 128ths of a halving; the last bucket has the rest.
+_BUCKETS, _BUCKET_SHIFT = 512, 16
 
 
 def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
@@ -45,12 +50,33 @@ SCRATCH = types.NamedTuple(
         types.float32[::1],
         types.int32[::1],
         types.uint8[::1],
+        types.uint8[::1],
+        types.float32[::1],
+        types.int32[::1],
+        types.uint8[::1],
         types.float32[::1],
         types.int32[::1],
         types.uint8[::1],
     ],
     Scratch,
 )
+
+
+@intrinsic
+def _fetch(_context, array, index):
+    """Ask for a number of an array, by its place in memory, without waiting for it."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        # To read, to be kept near, data.
+        builder.call(prefetch, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @njit("boolean(float32, int64, float32, int64)", inline="always", nogil=True, cache=True)
@@ -135,16 +161,33 @@ def _mark_editions(work, mark, starts, members, marks):
 
 
 @njit(
+    types.void(readonly(types.int64), readonly(types.int32), readonly(types.float32), types.int64),
+    nogil=True,
+    cache=True,
+)
+def _fetch_row(indptr, indices, weights, row):
+    if row < len(indptr) - 1:
+        for cell in range(indptr[row], indptr[row + 1], BLOCK):
+            _fetch(indices, cell)
+            _fetch(weights, cell)
+
+
+@njit(
     types.int64(GROUND, SCRATCH, readonly(types.int32), readonly(types.float32), readonly(types.int32)),
     nogil=True,
     cache=True,
 )
 def _sum(ground, scratch, history, preferences, liked):
-    """Sum the neighbours of the books liked; returns how many slots were touched."""
-    scores, touched = scratch.scores, scratch.touched
+    """Sum the neighbours of the books liked; returns how many blocks were touched."""
+    scores, seen, regions = scratch.scores, scratch.seen, scratch.regions
     row_count = len(ground.indptr) - 1
-    count = 0
+    for step in range(min(_AHEAD, len(liked))):
+        row = ground.slot_of[history[liked[step]]]
+        _fetch_row(ground.indptr, ground.indices, ground.weights, row)
     for step in range(len(liked)):
+        if step + _AHEAD < len(liked):
+            row = ground.slot_of[history[liked[step + _AHEAD]]]
+            _fetch_row(ground.indptr, ground.indices, ground.weights, row)
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
@@ -152,20 +195,16 @@ def _sum(ground, scratch, history, preferences, liked):
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
                 # Unsigned: numba then leaves out what it does for negative indices.
                 slot = np.uint32(ground.indices[cell])
-                gain = preference * ground.weights[cell]
-                before = scores[slot]
-                # Without a branch, which the processor would mispredict for every fifth cell.
-                touched[count] = slot
-                count += (before == 0) & (gain > 0)
-                scores[slot] = before + gain
+                scores[slot] += preference * ground.weights[cell]
+                # Only written: to look first whether it stands there takes longer than all the rest.
+                seen[slot // np.uint32(BLOCK)] = 1
+                regions[slot // np.uint32(BLOCK * REGION)] = 1
         if len(ground.content_starts) > 1:
             for cell in range(ground.content_starts[source], ground.content_starts[source + 1]):
                 slot = np.uint32(ground.slot_of[ground.content_targets[cell]])
-                gain = preference * ground.content_weights[cell]
-                before = scores[slot]
-                touched[count] = slot
-                count += (before == 0) & (gain > 0)
-                scores[slot] = before + gain
+                scores[slot] += preference * ground.content_weights[cell]
+                seen[slot // np.uint32(BLOCK)] = 1
+                regions[slot // np.uint32(BLOCK * REGION)] = 1
 
     # What speaks against takes away from what was found. Nothing is found by dislike alone.
     step, disliked = 0, 0
@@ -183,6 +222,61 @@ def _sum(ground, scratch, history, preferences, liked):
                     slot = np.uint32(ground.indices[cell])
                     if scores[slot] != 0:
                         scores[slot] += loss * ground.weights[cell]
+    count = 0
+    for region in range(len(regions)):
+        if regions[region]:
+            regions[region] = 0
+            for block in range(region * REGION, (region + 1) * REGION):
+                # Without a branch, which the processor would often mispredict.
+                scratch.touched[count] = block
+                count += seen[np.uintp(block)]
+    return count
+
+
+@njit(types.float32(SCRATCH, types.int64, types.int64), nogil=True, cache=True)
+def _floor(scratch, touched_count, most):
+    """Return a score that at least so many others lie above; 0 where they are fewer.
+
+    Of the blocks' best scores alone: each of the highest of them stands for one that is as high.
+    """
+    scored, bits = scratch.scores.view(np.int32), scratch.maxima.view(np.int32)
+    highest = np.int32(0)
+    for index in range(touched_count):
+        start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
+        # The bits of numbers above 0 are ordered as they are.
+        largest = np.int32(0)
+        for lane in range(BLOCK):
+            largest = max(largest, scored[start + np.uintp(lane)])
+        bits[index] = largest
+        highest = max(highest, largest)
+    if touched_count <= most:
+        return np.float32(0)
+    counts = np.zeros(_BUCKETS, dtype=np.int32)
+    for index in range(touched_count):
+        counts[np.uint32(min((highest - bits[index]) >> _BUCKET_SHIFT, _BUCKETS - 1))] += 1
+    bucket, above = 0, counts[0]
+    while above < most and bucket < _BUCKETS - 1:
+        bucket += 1
+        above += counts[bucket]
+    limit = highest - ((bucket + 1) << _BUCKET_SHIFT)
+    if bucket == _BUCKETS - 1 or limit <= 0:
+        return np.float32(0)
+    counts[0] = limit
+    return counts.view(np.float32)[0]
+
+
+@njit(types.int64(SCRATCH, types.int64, types.float32, types.float32), nogil=True, cache=True)
+def _collect(scratch, touched_count, floor, ceiling):
+    """List the slots whose scores lie above a floor and not above a ceiling; returns how many."""
+    scores, candidates = scratch.scores, scratch.candidates
+    count = 0
+    for index in range(touched_count):
+        if scratch.maxima[index] > floor:
+            start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
+            for lane in range(BLOCK):
+                slot = start + np.uintp(lane)
+                candidates[np.uintp(count)] = slot
+                count += (scores[slot] > floor) & (scores[slot] <= ceiling)
     return count
 
 
@@ -203,20 +297,31 @@ def _sum(ground, scratch, history, preferences, liked):
     cache=True,
 )
 def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap, positions, scores, ids):
-    """Put the best of the slots touched into the arrays, as a heap of places in them; returns how many."""
+    """Put the best of what was touched into the arrays, and places in them in any order; returns how many."""
     marks, most = scratch.marks, len(heap)
     kept = 0
-    worst = np.float32(0)
-    for index in range(touched_count):
-        slot = np.uint32(scratch.touched[index])
+    if most == 0:
+        return 0
+    is_heap, worst = False, np.float32(0)
+    floor = _floor(scratch, touched_count, most)
+    last = _collect(scratch, touched_count, floor, np.float32(np.inf))
+    index = 0
+    while index < last or (kept < most and floor > 0):
+        if index == last:
+            # More of the best were masked than were looked at beyond those asked for.
+            last = _collect(scratch, touched_count, np.float32(0), floor)
+            index, floor = 0, np.float32(0)
+            continue
+        slot = np.uint32(scratch.candidates[index])
+        index += 1
         score = scratch.scores[slot]
-        if score <= 0 or score < worst:
+        if score < worst:
             continue
         position = ground.position_of[slot]
         if position < 0 or marks[position] & _HIDDEN:
             continue
         book_id = ground.ids[position]
-        if kept == most and not _better(score, book_id, scores[heap[0]], ids[heap[0]]):
+        if is_heap and not _better(score, book_id, scores[heap[0]], ids[heap[0]]):
             continue
         if not _is_within(position, ground.category_bits, clauses):
             continue
@@ -258,16 +363,18 @@ def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap
                 )
             if second:
                 continue
-        place = kept if kept < most else heap[0]
-        positions[place], scores[place], ids[place] = position, score, book_id
         if kept < most:
+            positions[kept], scores[kept], ids[kept] = position, score, book_id
             heap[kept] = kept
             kept += 1
-            if kept < most:
-                continue
+            continue
+        if not is_heap:
             for start in range(most // 2 - 1, -1, -1):
                 _sift_down(heap, start, most, scores, ids)
-        else:
+            is_heap = True
+        place = heap[0]
+        if _better(score, book_id, scores[place], ids[place]):
+            positions[place], scores[place], ids[place] = position, score, book_id
             _sift_down(heap, 0, most, scores, ids)
         worst = scores[heap[0]]
     return kept
@@ -293,9 +400,15 @@ def _dots(rows, numbers, vector, out):
     """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
     count, dimensions = len(numbers), len(vector)
     place = 0
+    for ahead in range(min(2 * _AHEAD, count)):
+        for index in range(0, dimensions, BLOCK):
+            _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
     while place + 4 <= count and numbers[place : place + 4].min() >= 0:
         one, two = rows[numbers[place]], rows[numbers[place + 1]]
         three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
+        for ahead in range(place + 2 * _AHEAD, min(place + 2 * _AHEAD + 4, count)):
+            for index in range(0, dimensions, BLOCK):
+                _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
         for index in range(dimensions):
             value = vector[index]
@@ -437,14 +550,26 @@ def _find_strongest(ground, scratch, history, preferences, liked):
     """Find which book of the history added most to each of the chosen."""
     chosen, strongest, sources = scratch.chosen, scratch.strongest, scratch.strongest_source
     row_count = len(ground.indptr) - 1
+    longest = 0
+    for step in range(len(liked)):
+        row = ground.slot_of[history[liked[step]]]
+        if row < row_count:
+            longest = max(longest, ground.indptr[row + 1] - ground.indptr[row])
+    found = np.empty(longest + 1, dtype=np.int64)
     for step in range(len(liked)):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
         if row < row_count:
+            # First without a branch, as few of them are chosen and nothing tells which.
+            count = 0
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+                found[count] = cell
+                count += chosen[np.uint32(ground.indices[cell])]
+            for place in range(count):
+                cell = found[place]
                 slot = np.uint32(ground.indices[cell])
-                if chosen[slot] and preference * ground.weights[cell] > strongest[slot]:
+                if preference * ground.weights[cell] > strongest[slot]:
                     strongest[slot] = preference * ground.weights[cell]
                     sources[slot] = source
         if len(ground.content_starts) > 1:
@@ -523,8 +648,12 @@ def rank_arrays(
         marks[position] |= _HIDDEN
 
     touched_count = _sum(ground, scratch, history, preferences, liked)
+    # What was read would stand before all others.
+    for position in history:
+        if marks[position] & _HIDDEN:
+            scratch.scores[np.uint32(ground.slot_of[position])] = 0
     reranks = rerank_weight > 0 and ground.source_factors.shape[1] > 0
-    most = min(max(places, rerank_count) if reranks else places, touched_count)
+    most = min(max(places, rerank_count) if reranks else places, touched_count * BLOCK)
     order, positions = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
     scores, ids = np.empty(most, dtype=np.float32), np.empty(most, dtype=np.int64)
     found = _select(
@@ -586,7 +715,10 @@ def rank_arrays(
 
     # Leave the scratch as clean as it was found.
     for index in range(touched_count):
-        scratch.scores[scratch.touched[index]] = 0
+        block = np.uintp(scratch.touched[index])
+        scratch.seen[block] = 0
+        for lane in range(BLOCK):
+            scratch.scores[block * np.uintp(BLOCK) + np.uintp(lane)] = 0
     for place in range(filled):
         marks[out_positions[place]] = 0
         if ground.work_of[out_positions[place]] >= 0:
