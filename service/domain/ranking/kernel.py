@@ -9,7 +9,7 @@ All of it stands in one file, because numba notices that a cached function has c
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 
 from service.domain.compiled import intrinsic, njit, types
 from service.domain.ranking.ground import Ground
