@@ -17,7 +17,7 @@ ALLOWED = {
     "service.cli": f"service interceptors {GENERATED}",
     "service.__main__": "service.cli",
     "service.compiled_kernels": "service",  # imports every module there is, for what that compiles
-    "service.domain": "service.domain numpy numba",
+    "service.domain": "service.domain numpy numba llvmlite",
     "service.operations": "service.operations service.domain service.failure service.handler_threads",
     "service.security": "service.security service.failure",
     "service.mirror": "service.mirror service.domain service.failure service.models.durable_files",
