@@ -297,7 +297,7 @@ def test_no_more_answers_are_kept_than_allowed():
     assert live.recommend(Query(reader_id=7)) is not first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_ranking_agrees_with_the_definition(data):
     size = data.draw(st.integers(1, 40))

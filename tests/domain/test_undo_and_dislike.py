@@ -112,7 +112,7 @@ _DOINGS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), _DOINGS)
 def test_any_order_of_arrival_gives_the_same_answers(data, doings):
     events = [
@@ -133,7 +133,7 @@ def test_any_order_of_arrival_gives_the_same_answers(data, doings):
     assert shuffled.recommend(SEVENS) == in_order.recommend(SEVENS)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 25))
 def test_ranking_with_dislikes_agrees_with_the_definition(seed, size):
     rng = np.random.default_rng(seed)

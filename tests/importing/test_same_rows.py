@@ -65,7 +65,7 @@ def imported(path: Path) -> list[tuple]:
     return store.rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(good_rows, min_size=1, max_size=8))
 def test_csv_json_lines_and_parquet_give_identical_rows(rows):
     written = [
@@ -152,7 +152,7 @@ columns = st.tuples(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(columns, min_size=1, max_size=3), st.integers(0, 6))
 def test_the_quick_way_accepts_only_what_the_rules_accept_and_reads_the_same(rows, uniform):
     # Columns in files are mostly of one kind: make one so.
@@ -165,7 +165,7 @@ def test_the_quick_way_accepts_only_what_the_rules_accept_and_reads_the_same(row
             assert interaction_violations(stored, NOW) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(columns)
 def test_no_value_breaks_the_rules_instead_of_being_refused_by_them(row):
     try:
@@ -182,7 +182,7 @@ def test_no_value_breaks_the_rules_instead_of_being_refused_by_them(row):
 layouts = st.sampled_from(["seconds", "milliseconds", "microseconds"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)),
@@ -197,7 +197,7 @@ def test_moments_of_one_layout_are_read_as_one_by_one(moments, precision, zone):
     assert moments_of_one_layout(written) == [values.moment("occurred_at", each) for each in written]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.from_regex(
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?(Z|\+00:00)", fullmatch=True
@@ -247,7 +247,7 @@ def test_plain_rows_take_the_quick_way():
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from(["csv", "jsonl", "parquet"]), st.booleans())
 def test_no_bytes_break_the_importer(content, ending, with_header):
     with tempfile.TemporaryDirectory() as folder:
