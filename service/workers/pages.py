@@ -82,7 +82,8 @@ class Pages:
         for worker, page in self._asked("/metrics"):
             if page is not None:
                 worker.metrics_page, worker.unanswered = page, 0
-            elif worker.metrics_page is not None:
+            # One that is still starting may be busy; once it serves it answers, seen before or not.
+            elif worker.metrics_page is not None or worker.is_serving.is_set():
                 worker.unanswered += 1
 
     def _asked(self, path: str) -> list[tuple[Worker, str | None]]:

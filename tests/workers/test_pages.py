@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from service.workers.pages import Pages
 from service.workers.worker import Worker
 
 
@@ -15,6 +16,8 @@ class Deaf(Worker):
         self._server = socket.create_server(("127.0.0.1", 0))
         self.admin_port = self._server.getsockname()[1]
         self.process = self
+        self.number, self.metrics_page, self.unanswered = 0, None, 0
+        self.is_serving = threading.Event()
         threading.Thread(target=self._say, args=(said,), daemon=True).start()
 
     def poll(self) -> None:
@@ -32,3 +35,14 @@ class Deaf(Worker):
 )
 def test_half_a_page_is_none(said):
     assert Deaf(said).page("/metrics") is None
+
+
+@pytest.mark.parametrize(("serves", "unanswered"), [(False, 0), (True, 1)])
+def test_a_worker_that_serves_and_never_answered_counts_as_hanging(serves, unanswered):
+    deaf = Deaf(b"")
+    if serves:
+        deaf.is_serving.set()
+    with Pages(1) as pages:
+        pages.workers[0] = deaf
+        pages.look()
+    assert deaf.unanswered == unanswered
