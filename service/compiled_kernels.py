@@ -11,6 +11,8 @@ from numba.core.caching import InTreeCacheLocator
 
 import service
 
+_READERS = 100
+
 
 class BuiltIn(InTreeCacheLocator):
     """The __pycache__ beside the source, read-only."""
@@ -20,10 +22,26 @@ class BuiltIn(InTreeCacheLocator):
 
 
 def build() -> None:
-    """Import every module: kernels with signatures are compiled and stored as they are imported."""
+    """Compile and store every kernel.
+
+    Those of answering have signatures, and are compiled as they are imported; those of training are compiled
+    for what they are called with.
+    """
+    # Not above: every start imports this module, for the class, and needs no training.
+    import numpy as np
+
+    from service.domain.interactions import InteractionLog
+    from service.sample import sample_books, sample_interactions
+    from service.training import TrainingSettings, train
+
     for module in pkgutil.walk_packages(service.__path__, "service."):
         if ".migrations" not in module.name:  # alembic runs these
             importlib.import_module(module.name)
+    books = sample_books()
+    log = InteractionLog.of(list(sample_interactions(books, readers=_READERS)))
+    book_ids = np.array([book.id for book in books], dtype=np.int64)
+    for settings in (TrainingSettings(), TrainingSettings.without_order()):
+        train(log, book_ids, settings=settings)
 
 
 if __name__ == "__main__":
