@@ -10,6 +10,8 @@ from tests.k8s.rendering import OPTIONAL, containers, of_kind, pod_templates, se
 
 # Spans that are queued are sent for so long at the end.
 FLUSH_SECONDS = 10
+# CoreDNS tells clients and its own cache to keep an answer for so long.
+DNS_KEEPS_SECONDS = 5
 
 
 @pytest.fixture
@@ -125,9 +127,19 @@ def test_only_readiness_asks_whether_it_is_ready(server):
     assert server["startupProbe"]["httpGet"]["path"] == "/livez"
 
 
-def test_a_pod_is_killed_only_after_it_had_time_to_drain(pod, settings):
-    needed = settings.drain_seconds + settings.grace_seconds + FLUSH_SECONDS
+@pytest.fixture
+def leaving_seconds(server):
+    return server["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+
+def test_a_pod_is_killed_only_after_it_had_time_to_drain(pod, leaving_seconds, settings):
+    needed = leaving_seconds + settings.drain_seconds + settings.grace_seconds + FLUSH_SECONDS
     assert pod["terminationGracePeriodSeconds"] > needed
+
+
+def test_every_client_has_asked_the_dns_again_before_a_pod_stops_serving(leaving_seconds, settings):
+    # gRPC spreads the ends of connections over a tenth of their age to either side.
+    assert leaving_seconds > 1.1 * settings.max_connection_age_seconds + DNS_KEEPS_SECONDS
 
 
 def test_unreadiness_is_seen_before_the_drain_ends(server, settings):
