@@ -1,6 +1,7 @@
 """Certificates change under load: no restart, no failed call."""
 
 import grpc
+from cryptography.x509 import load_pem_x509_certificate
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
@@ -28,15 +29,18 @@ def server_renewed(_: Observed) -> None:
     """cert-manager renews every minute; each replica shows the new one without a restart."""
     pods = {pod["metadata"]["name"]: _restarts(pod) for pod in servers()}
     expiry = 'recommendations_tls_certificate_expiry_timestamp_seconds{certificate="server"}'
-    before = {pod: metrics(pod)[expiry] for pod in pods}
-    old = secret_data("recommendations-server")["tls.crt"]
-    wait_until(lambda: secret_data("recommendations-server")["tls.crt"] != old, "cert-manager's renewal", 100)
+    old = _server_expiry()
+    wait_until(lambda: _server_expiry() > old, "cert-manager's renewal", 100)
+    new = _server_expiry()
     touch_pods()
-    wait_until(
-        lambda: all(metrics(pod)[expiry] > before[pod] for pod in pods), "the new certificate in use", 120
-    )
+    wait_until(lambda: all(metrics(pod)[expiry] >= new for pod in pods), "the new certificate in use", 120)
     if {pod["metadata"]["name"]: _restarts(pod) for pod in servers()} != pods:
         raise Failed("a pod was restarted")
+
+
+def _server_expiry() -> float:
+    certificate = load_pem_x509_certificate(secret_data("recommendations-server")["tls.crt"])
+    return certificate.not_valid_after_utc.timestamp()
 
 
 def client_ca_replaced(_: Observed) -> None:

@@ -9,6 +9,7 @@ from tests.e2e.kubectl import (
     Failed,
     apply,
     get,
+    is_ready,
     kubectl,
     metrics,
     ready_servers,
@@ -97,9 +98,10 @@ def trained(_: Observed) -> None:
 def database_killed(observed: Observed) -> None:
     """Answers go on from memory; writes are tried again by the client and lose nothing."""
     before = observed.writes["acknowledged"]
-    kubectl("delete", "pod", "postgres-0", "--grace-period=1", "--wait=false")
+    killed = get("pod", "postgres-0")["metadata"]["uid"]
+    kubectl("delete", "pod", "postgres-0", "--grace-period=1")
     wait_until(
-        lambda: get("statefulset", "postgres")["status"].get("readyReplicas") == 1,
+        lambda: is_ready(pod := get("pod", "postgres-0")) and pod["metadata"]["uid"] != killed,
         "PostgreSQL's next pod",
         120,
     )

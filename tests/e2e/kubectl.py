@@ -106,15 +106,13 @@ def servers() -> list[dict[str, Any]]:
     return [pod for pod in get("pods", selector=SERVER) if "deletionTimestamp" not in pod["metadata"]]
 
 
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 def ready_servers() -> list[str]:
-    return [
-        pod["metadata"]["name"]
-        for pod in servers()
-        if any(
-            each["type"] == "Ready" and each["status"] == "True"
-            for each in pod["status"].get("conditions", [])
-        )
-    ]
+    return [pod["metadata"]["name"] for pod in servers() if is_ready(pod)]
 
 
 def rolled_out(seconds: float = 240) -> None:

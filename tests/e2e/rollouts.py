@@ -53,7 +53,7 @@ def scale(_: Observed) -> None:
     if len(ready_servers()) != 5:
         raise Failed(f"{len(ready_servers())} pods are ready")
     kubectl("scale", DEPLOYMENT, "--replicas=2")
-    wait_until(lambda: len(get("pods", selector="app.kubernetes.io/component=server")) == 2, "two pods")
+    wait_until(lambda: len(servers()) == 2, "two pods that stay")
 
 
 def changed_settings(_: Observed) -> None:
