@@ -41,7 +41,7 @@ bench-scale: $(READY) ## a shop of a million books and forty million interaction
 	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 image: ## build the container image (IMAGE=name:tag, BASE=a Debian with Python, ENGINE=docker or podman)
-	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg SOURCE_DATE_EPOCH=$(COMMIT_EPOCH) \
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
 		--build-arg CREATED=$$(date --utc --date @$(COMMIT_EPOCH) +%Y-%m-%dT%H:%M:%SZ) $(BUILD_ARGS) --tag $(IMAGE) .
 

@@ -5,6 +5,7 @@ NUMBA_CACHE_LOCATOR_CLASSES: what is missing there cannot be stored either, and 
 """
 
 import importlib
+import itertools
 import pkgutil
 
 from numba.core.caching import InTreeCacheLocator
@@ -27,6 +28,7 @@ def build() -> None:
     Those of answering have signatures, and are compiled as they are imported; those of training are compiled
     for what they are called with.
     """
+    _leave_out_addresses()
     # Not above: every start imports this module, for the class, and needs no training.
     import numpy as np
 
@@ -42,6 +44,20 @@ def build() -> None:
     book_ids = np.array([book.id for book in books], dtype=np.int64)
     for settings in (TrainingSettings(), TrainingSettings.without_order()):
         train(log, book_ids, settings=settings)
+
+
+def _leave_out_addresses() -> None:
+    """Keep out of what is stored what would be another in each build of the same source.
+
+    That is the listing of a kernel with its types, which nobody reads, and the number by which numba names an
+    expression of arrays.
+    """
+    from numba.core.annotations.type_annotations import TypeAnnotation
+    from numba.core.ir import Expr
+
+    numbers = itertools.count()
+    TypeAnnotation.__str__ = lambda _: ""  # type: ignore[method-assign]
+    Expr.__hash__ = lambda self: self.__dict__.setdefault("_number", next(numbers))  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

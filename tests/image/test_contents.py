@@ -1,10 +1,12 @@
 """What is in the image and what is not."""
 
 import json
+import os
 
 import pytest
 
 from tests.image.containers import engine
+from tests.tools import missing
 
 
 def inside(image: str, *command: str) -> str:
@@ -32,6 +34,16 @@ def test_it_says_what_it_is_and_runs_as_nobody(image):
     assert labels.keys() >= {"title", "description", "licenses", "version", "revision", "created", "source"}
     assert len(labels["revision"]) == 40
     assert not [each for each in config["Env"] if each.startswith("RECOMMENDATIONS_")]
+
+
+def test_a_second_build_from_nothing_gives_the_same_layers(image):
+    again = os.environ.get("IMAGE_AGAIN") or missing(
+        "IMAGE_AGAIN names no second image; make it with: make image IMAGE=again BUILD_ARGS=--no-cache"
+    )
+    first, second = (
+        json.loads(engine("image", "inspect", name))[0]["RootFS"]["Layers"] for name in (image, again)
+    )
+    assert first == second
 
 
 def test_no_user_of_that_number_is_known(image):
