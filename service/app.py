@@ -7,14 +7,13 @@
 Whatever is acquired is released in reverse, also when a start fails half-way. Nothing is made at import.
 """
 
-import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
 from threading import Event
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import grpc
 import recommendations_pb2
@@ -30,19 +29,17 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from interceptors.chain import Method, methods_of
 from interceptors.deadline import CUT_OFF_GRACE_SECONDS
+from service.acquiring import Value, blaming, listen, open_database, open_models, reached, server_credentials
 from service.channel import server_options
 from service.clock import microseconds_now, never_back
-from service.domain.errors import Unavailable
 from service.domain.interactions import InteractionWeights
 from service.exposures import Exposures
-from service.failure import Failure
 from service.following import DATABASE, Follower
 from service.guards import guards
 from service.handler_threads import HandlerThreads
 from service.journal import Journal
 from service.ledger import Ledger
 from service.mirroring import MirrorKeeper
-from service.models import ModelStore
 from service.operations.admin import AdminServer
 from service.operations.collectors import LedgerCollector, ShopCollector
 from service.operations.conditions import NOT_DRAINING, Conditions
@@ -53,25 +50,16 @@ from service.operations.reflection import V1, V1ALPHA, add_reflection
 from service.replaying import replay
 from service.security.access import Policy
 from service.security.page_token_key import key_in, new_key
-from service.security.tls import ServerCredentials
 from service.servicers.answer_ids import AnswerIds
 from service.servicers.catalogue import CatalogueServicer
 from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
-from service.settings import Settings, SettingsError, variable
-from service.storage import Database, DatabaseAway, migrate
+from service.settings import Settings
 from service.upkeep import MODEL, Upkeep
 from service.workers.line import SupervisorLine
 
 CATALOGUE, SERVING = "catalogue", "serving"
-
-Value = TypeVar("Value")
-
-_log = logging.getLogger("recommendations")
-
-# Pauses between attempts to reach a database at the start: soon at first, then so as not to be a burden.
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 
 _CONTRACTS = (
     recommendations_pb2.DESCRIPTOR.services_by_name["Recommendations"],
@@ -84,10 +72,6 @@ _REFLECTION = tuple(Method(name, "ServerReflectionInfo", True, True) for name in
 _SPARE_STREAM_THREADS = 2
 # So many changes wait for the disk together: as many as make a transaction cheap for each of them.
 _WRITE_THREADS = 32
-
-
-class Stopped(Exception):
-    """The service was told to stop while it was still starting."""
 
 
 class App:
@@ -142,15 +126,15 @@ class App:
         if self._supervisor:
             self._supervisor.tell(admin_port=self._admin.port)
         self.conditions.set(NOT_DRAINING, True)
-        with _blaming("roles_file"):
+        with blaming("roles_file"):
             policy = Policy.load(settings.roles_file)
-        credentials = self._credentials(stack)
+        credentials = stack.enter_context(server_credentials(settings, registry)).credentials
         pages = Pages(self._page_token_key())
 
-        database = stack.enter_context(self._reached(self._open_database))
+        database = stack.enter_context(self._reached(lambda: open_database(settings)))
         journal = None
         if settings.journal_directory is not None:
-            with _blaming("journal_directory"):
+            with blaming("journal_directory"):
                 journal = stack.enter_context(
                     Journal(settings.journal_directory, database.identity, settings.journal_max_bytes)
                 )
@@ -169,14 +153,18 @@ class App:
                 ),
             )
         )
-        with _blaming("mirror_directory"):
+        with blaming("mirror_directory"):
             shop = self._reached(mirror.open)
         self.recommender = shop.recommender
         self.conditions.set(CATALOGUE, True)
-        with _blaming("models_url", "models_endpoint", "models_credentials_file", "models_ca_file"):
-            models = self._open_models()
         stack.enter_context(
-            Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
+            Upkeep(
+                open_models(settings),
+                self.recommender,
+                self.conditions,
+                settings.model_check_seconds,
+                registry,
+            )
         )
         registry.register(ShopCollector(self.recommender, version("recommendations")))
         ledger = Ledger(database, self.recommender, journal)
@@ -233,69 +221,18 @@ class App:
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(catalogue, self._server)
         self._health.add_to(self._server)
         add_reflection(self._server, [contract.full_name for contract in _CONTRACTS], streams)
-        self.port = self._listen(settings.host, settings.port, "PORT", credentials)
+        self.port = listen(self._server, settings.host, settings.port, "port", credentials)
         self.plaintext_port = None
         if settings.plaintext_port is not None:
             # The whole API to whoever is on this machine, as far as the roles of `anonymous` go.
-            self.plaintext_port = self._listen("127.0.0.1", settings.plaintext_port, "PLAINTEXT_PORT", None)
+            self.plaintext_port = listen(
+                self._server, "127.0.0.1", settings.plaintext_port, "plaintext_port", None
+            )
         self._server.start()
         self.conditions.set(SERVING, True)
 
-    def _open_database(self) -> Database:
-        settings = self.settings
-        if settings.migrate_at_start:
-            # Replicas that start at the same time wait for the first of them.
-            migrate(
-                settings.database_url,
-                password_file=settings.database_password_file,
-                connect_seconds=settings.database_connect_seconds,
-            )
-        return Database.open(
-            settings.database_url,
-            password_file=settings.database_password_file,
-            pool_size=settings.database_pool_size,
-            connect_seconds=settings.database_connect_seconds,
-            statement_seconds=settings.database_statement_seconds,
-        )
-
-    def _open_models(self) -> ModelStore:
-        settings = self.settings
-        return ModelStore.open(
-            settings.models_url,
-            cache_directory=settings.models_cache_directory,
-            endpoint=settings.models_endpoint,
-            region=settings.models_region,
-            credentials_file=settings.models_credentials_file,
-            ca_file=settings.models_ca_file,
-        )
-
     def _reached(self, use: Callable[[], Value]) -> Value:
-        """Return what needs the database; while it is away, say so and try again until told to stop."""
-        pause = _FIRST_PAUSE_SECONDS
-        told = ""
-        while True:
-            try:
-                return use()
-            except (DatabaseAway, Unavailable) as error:
-                self.conditions.set(DATABASE, False, str(error))
-                if str(error) != told:
-                    told = str(error)
-                    _log.warning("%s; waiting for it", error)
-            if self._stop.wait(pause):
-                raise Stopped
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    def _credentials(self, stack: ExitStack) -> grpc.ServerCredentials:
-        settings = self.settings
-        with _blaming("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
-            keeper = ServerCredentials(
-                settings.tls_certificate_file,
-                settings.tls_key_file,
-                settings.tls_client_ca_file if settings.transport == "mtls" else None,
-                reload_seconds=settings.tls_reload_seconds,
-                registry=self.registry,
-            )
-        return stack.enter_context(keeper).credentials
+        return reached(use, self.conditions, self._stop)
 
     def _page_token_key(self) -> bytes:
         path = self.settings.page_token_key_file
@@ -312,17 +249,6 @@ class App:
         provider = tracer_provider(settings.otlp_endpoint, self._span_exporter)
         stack.callback(provider.shutdown)  # sends what is still queued
         return provider
-
-    def _listen(self, host: str, port: int, setting: str, credentials: grpc.ServerCredentials | None) -> int:
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, credentials)
-        except RuntimeError:
-            raise Failure(
-                f"RECOMMENDATIONS_{setting}: {port}: cannot listen on {host}; is the port in use already?"
-            ) from None
 
     @property
     def admin_port(self) -> int:
@@ -342,12 +268,3 @@ class App:
         while not stopped.wait(0.05):
             if hurry.is_set():
                 self._server.stop(0)
-
-
-@contextmanager
-def _blaming(*settings: str) -> Iterator[None]:
-    """Put the settings in front of a failure that names only their file."""
-    try:
-        yield
-    except Failure as failure:
-        raise SettingsError(f"{', '.join(map(variable, settings))}: {failure}") from failure

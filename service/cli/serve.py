@@ -62,7 +62,8 @@ def _run(settings: Settings, hints: bool, stop: Event, hurry: Event, worker_line
     """Run the service in this process; returns the exit code."""
     # gRPC's own complaints in C++ spelling are for its developers; what an operator needs is in our log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from service.app import App, Stopped
+    from service.acquiring import Stopped
+    from service.app import App
 
     line = None
     if worker_line is not None:

@@ -9,7 +9,8 @@ import pytest
 from onlinebooks.recommendations.v1 import catalogue_service_pb2 as catalogue_pb
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
-from service.app import App, Stopped
+from service.acquiring import Stopped
+from service.app import App
 from tests.postgres import PostgresServer
 from tests.replicas.conftest import copy_books
 from tests.replicas.test_following import NEW_READER, record, strategy_of
