@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,6 +44,22 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
+
+
+NOBODY = 65534  # the number of a user who owns nothing
+
+
+@contextmanager
+def ordinary_rights() -> Iterator[None]:
+    """Give up root, which may read and write everything, where the test runs as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def small_disk(directory: Path, megabytes: int) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ import pytest
 from service.models import ModelStore
 from tests.models.made_models import DIGEST, SETTINGS, made_model
 from tests.models.places import Place, directory_place, refusal
+from tests.tools import ordinary_rights
 
-NOBODY = 65534
 ARRAYS = ["book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors"]
 
 
@@ -225,19 +224,6 @@ def test_unknown_version_is_refused(store: ModelStore) -> None:
     assert "20200101-000000-00000000: does not exist; `recommendations models list`" in message
 
 
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Give up root for the block: root may read and write everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def visible_place() -> Iterator[Place]:
     """A store that other users can reach, which pytest's own directories are not."""
@@ -254,7 +240,7 @@ def test_file_that_may_not_be_read_is_named(visible_place: Place, name: str) -> 
     directory = visible_place.files
     path = (directory if name == "current" else directory / visible_place.store.current_version()) / name
     path.chmod(0)
-    with without_privileges():
+    with ordinary_rights():
         message = refusal(visible_place.store.load)
     assert message == f"{path}: permission denied"
 
@@ -262,7 +248,7 @@ def test_file_that_may_not_be_read_is_named(visible_place: Place, name: str) -> 
 def test_directory_that_may_not_be_written_is_named(visible_place: Place) -> None:
     directory = visible_place.files
     directory.chmod(0o555)
-    with without_privileges():
+    with ordinary_rights():
         message = refusal(lambda: visible_place.store.save(made_model(), settings={}, data_digest=DIGEST))
     directory.chmod(0o755)
     assert message.startswith(f"{directory}/.saving-")

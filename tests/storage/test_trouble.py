@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,21 +16,7 @@ from sqlalchemy.pool import QueuePool
 from service.domain.errors import Unavailable
 from service.storage import Database, StorageError, migrate
 from tests.storage.rows import book, read
-
-NOBODY = 65534
-
-
-@contextmanager
-def ordinary_rights() -> Iterator[None]:
-    """Give up root's right to write to read-only files, where the test runs as root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+from tests.tools import NOBODY, ordinary_rights
 
 
 @pytest.fixture
