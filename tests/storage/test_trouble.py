@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import alembic.command  # noqa: F401  # before root's rights are given up: they may be needed to read it
 import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
