@@ -1,5 +1,7 @@
 """Certificates change under load: no restart, no failed call."""
 
+import ssl
+
 import grpc
 from cryptography.x509 import load_pem_x509_certificate
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
@@ -34,6 +36,11 @@ def server_renewed(_: Observed) -> None:
     new = _server_expiry()
     touch_pods()
     wait_until(lambda: all(metrics(pod)[expiry] >= new for pod in pods), "the new certificate in use", 120)
+    for pod in pods:
+        with forwarded(f"pod/{pod}", 50051) as port:
+            shown = load_pem_x509_certificate(ssl.get_server_certificate(("localhost", port)).encode())
+        if shown.not_valid_after_utc.timestamp() < new:
+            raise Failed(f"{pod} shows a certificate that ends at {shown.not_valid_after_utc}")
     if {pod["metadata"]["name"]: _restarts(pod) for pod in servers()} != pods:
         raise Failed("a pod was restarted")
 
@@ -64,6 +71,11 @@ def client_ca_replaced(_: Observed) -> None:
         "--overwrite",
         "onlinebooks.example/seen=new",
         namespace="shop",
+    )
+    read = ("exec", "job/load", "--", "cat", "/certificate/tls.crt")
+    wait_until(
+        lambda: kubectl(*read, namespace="shop").encode() == new.certificate,
+        "the load client's new certificate",
     )
     _trust(authority.pair.certificate)
     _expect("after it", server_ca, (old, False), (new, True))

@@ -7,13 +7,11 @@ from tests.e2e import prod
 from tests.e2e.kubectl import (
     NAMESPACE,
     Failed,
-    apply,
     get,
     is_ready,
     kubectl,
     metrics,
     ready_servers,
-    rolled_out,
     wait_until,
 )
 from tests.e2e.observed import Observed
@@ -39,6 +37,8 @@ def deleted_without_grace(_: Observed) -> None:
 
 def evicted(_: Observed) -> None:
     """One goes; the next is refused until the first is replaced."""
+    budget = lambda: get("poddisruptionbudget", "recommendations")["status"]  # noqa: E731
+    wait_until(lambda: budget()["disruptionsAllowed"] > 0, "a budget that allows one")
     first, second, *_more = ready = ready_servers()
     _evict(first)
     try:
@@ -64,9 +64,9 @@ def _evict(pod: str) -> None:
 def autoscaled(_: Observed) -> None:
     """A storm of calls, and one more pod within two minutes."""
     # Brings the autoscaler back, and the image and settings that other drills have changed by hand.
-    apply(prod.PROD, "--force-conflicts")
-    rolled_out()
-    wait_until(lambda: len(ready_servers()) >= 3, "three pods")
+    prod.release(prod.PROD)
+    scaler = lambda: get("horizontalpodautoscaler", "recommendations")["status"]  # noqa: E731
+    wait_until(lambda: scaler().get("desiredReplicas") == 3 == len(ready_servers()), "three pods, as wanted")
     _storm("SIGUSR1")
     try:
         wait_until(lambda: len(ready_servers()) > 3, "a fourth pod", 180, 2)
@@ -96,7 +96,7 @@ def trained(_: Observed) -> None:
 
 
 def database_killed(observed: Observed) -> None:
-    """Answers go on from memory; writes are tried again by the client and lose nothing."""
+    """Answers go on from memory; writes are tried again, and none that was acknowledged is lost."""
     before = observed.writes["acknowledged"]
     killed = get("pod", "postgres-0")["metadata"]["uid"]
     kubectl("delete", "pod", "postgres-0", "--grace-period=1")
@@ -110,6 +110,24 @@ def database_killed(observed: Observed) -> None:
         lambda: all(metrics(pod)[database] == 1 for pod in ready_servers()), "the database's return", 60
     )
     wait_until(lambda: observed.writes["acknowledged"] > before + 5, "writes after the outage", 90)
+    acknowledged, stored = observed.writes["acknowledged"], _stored()
+    if stored < acknowledged:
+        raise Failed(f"{acknowledged} writes were acknowledged, {stored} are stored")
+
+
+def _stored() -> int:
+    query = "SELECT count(*) FROM interactions WHERE interaction_id LIKE 'e2e-%'"
+    return int(
+        kubectl(
+            "exec",
+            "postgres-0",
+            "--",
+            "psql",
+            "--username=recommendations",
+            "--tuples-only",
+            f"--command={query}",
+        )
+    )
 
 
 DRILLS = [

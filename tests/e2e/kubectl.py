@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import urlopen
 
 NAMESPACE = "recommendations"
 # What every part of the service's pods, and no other pod, carries.
@@ -111,6 +112,13 @@ def is_ready(pod: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
+def settled() -> None:
+    """Wait until no pod of the service is going away."""
+    wait_until(
+        lambda: len(servers()) == len(get("pods", selector=SERVER)), "the end of pods that go away", 90
+    )
+
+
 def ready_servers() -> list[str]:
     return [pod["metadata"]["name"] for pod in servers() if is_ready(pod)]
 
@@ -136,9 +144,13 @@ def touch_pods() -> None:
 
 def metrics(pod: str) -> dict[str, float]:
     """Return the series of a pod's /metrics."""
-    text = kubectl(
-        "get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics", namespace=None
-    )
+    # Not by the API server's proxy: where that is on another node, NetworkPolicy keeps it out.
+    with forwarded(f"pod/{pod}", 8080) as port:
+        try:
+            with urlopen(f"http://localhost:{port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+        except OSError as error:
+            raise Failed(f"metrics of {pod}: {error}") from None
     pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 

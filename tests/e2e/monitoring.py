@@ -39,6 +39,8 @@ def scraped(_: Observed) -> None:
 
 def alerted(_: Observed) -> None:
     """PostgreSQL is taken away until its alert fires, and ends when it is back."""
+    if states := _states("RecommendationsDatabaseAway"):
+        raise Failed(f"the alert is {states} before its cause is there")
     kubectl("scale", "statefulset/postgres", "--replicas=0")
     try:
         wait_until(lambda: "firing" in _states("RecommendationsDatabaseAway"), "the alert", 180, 3)

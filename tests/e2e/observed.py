@@ -4,15 +4,11 @@ import json
 import math
 import subprocess
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.kubectl import Failed, wait_until
-
-# Lines are of a second each, and some time on their way.
-_LINE_SECONDS = 3.0
 
 
 @dataclass
@@ -20,16 +16,32 @@ class Outcome:
     """What clients saw during a drill."""
 
     drill: str
+    # Calls in flight on a pod that is killed, at most one for each of the client's threads.
+    most_failed: int = 0
+    # Whether the database goes away, or a pod is killed: writes are then tried again by whoever made them.
+    tries_again: bool = False
     calls: int = 0
+    retries: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
     seconds: float = 0
     error: str = ""
-    allowed: bool = False  # calls in flight on a pod that is killed
 
     @property
     def failed(self) -> int:
         return self.failures.total()
+
+    @property
+    def complaint(self) -> str:
+        """What did not come out as it must; empty where all did."""
+        if self.error:
+            return self.error
+        unforeseen = [each for each in self.failures if not each.startswith("UNAVAILABLE")]
+        if unforeseen or self.failed > self.most_failed:
+            return f"{self.failed} calls failed: {dict(self.failures)}"
+        if self.retries and not self.tries_again:
+            return f"{self.retries} times a write was tried again"
+        return ""
 
     @property
     def p99(self) -> float:
@@ -38,7 +50,7 @@ class Outcome:
 
 
 class Observed:
-    """The lines of the load client, as they come."""
+    """The lines of the load client, one a second, as they come."""
 
     def __init__(self) -> None:
         self._lines: list[dict[str, Any]] = []
@@ -64,18 +76,22 @@ class Observed:
         """How many writes were acknowledged, and how often one was tried again."""
         return self._lines[-1]["writes"]
 
-    def settle(self) -> float:
-        """Wait for the lines of everything until now; return the time of now."""
-        now = time.time()
-        wait_until(lambda: self._lines[-1]["time"] > now + 0.5, "the load client's next line", 30)
-        return now
+    def mark(self) -> int:
+        """Return how many lines there are; a drill is from a mark to the next."""
+        return len(self._lines)
 
-    def between(self, outcome: Outcome, start: float, end: float) -> None:
-        """Add the calls of a span of time to an outcome; a drill without calls is no drill."""
-        for line in self._lines:
-            if start < line["time"] <= end + _LINE_SECONDS:
-                outcome.calls += len(line["ms"])
-                outcome.milliseconds += line["ms"]
-                outcome.failures.update(line["failures"])
+    def settle(self) -> None:
+        """Wait for a line that began after this call."""
+        now = self.mark()
+        wait_until(lambda: self.mark() >= now + 2, "the load client's next lines", 30)
+
+    def since(self, mark: int, outcome: Outcome) -> None:
+        """Add the calls since a mark to an outcome; a drill without calls is no drill."""
+        lines = self._lines[mark:]
+        for line in lines:
+            outcome.calls += len(line["ms"])
+            outcome.milliseconds += line["ms"]
+            outcome.failures.update(line["failures"])
         if not outcome.calls:
             raise Failed("the load client made no call")
+        outcome.retries = lines[-1]["writes"]["retries"] - self._lines[mark - 1]["writes"]["retries"]

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+from tests.e2e import prod
 from tests.e2e.kubectl import Failed, get, kubectl, ready_servers, rolled_out, servers, wait_until
 from tests.e2e.observed import Observed
 
 DEPLOYMENT = "deployment/recommendations"
+CHANGED = "tests/e2e/cluster/changed"
 
 
 def rolling_restart(_: Observed) -> None:
@@ -20,14 +22,17 @@ def rolling_restart(_: Observed) -> None:
 def new_image(_: Observed) -> None:
     kubectl("set", "image", DEPLOYMENT, "recommendations=localhost/recommendations:e2e-next")
     rolled_out()
-    images = {pod["spec"]["containers"][0]["image"] for pod in servers()}
-    if images != {"localhost/recommendations:e2e-next"}:
-        raise Failed(f"pods of {images}")
+    if _images() != {"localhost/recommendations:e2e-next"}:
+        raise Failed(f"pods of {_images()}")
+
+
+def _images() -> set[str]:
+    return {pod["spec"]["containers"][0]["image"] for pod in servers()}
 
 
 def bad_image(_: Observed) -> None:
     """It never becomes ready: the old pods keep serving, undoing mends it."""
-    good = set(ready_servers())
+    good, images = set(ready_servers()), _images()
     kubectl("set", "image", DEPLOYMENT, "recommendations=localhost/recommendations:e2e-broken")
 
     def broken_runs() -> list[dict[str, Any]]:
@@ -39,11 +44,14 @@ def bad_image(_: Observed) -> None:
         ]
 
     wait_until(broken_runs, "the start of the broken image")
-    kubectl("rollout", "status", DEPLOYMENT, "--timeout=15s", check=False)
+    if "timed out" not in kubectl("rollout", "status", DEPLOYMENT, "--timeout=15s", check=False):
+        raise Failed("the broken image was rolled out")
     if not good <= set(ready_servers()):
         raise Failed("a pod that served went away")
     kubectl("rollout", "undo", DEPLOYMENT)
     rolled_out()
+    if _images() != images:
+        raise Failed(f"pods of {_images()}")
 
 
 def scale(_: Observed) -> None:
@@ -57,26 +65,16 @@ def scale(_: Observed) -> None:
 
 
 def changed_settings(_: Observed) -> None:
-    """A new ConfigMap under a new name, as kustomize makes one, rolls the pods."""
-    deployment = get("deployment", "recommendations")
-    container = deployment["spec"]["template"]["spec"]["containers"][0]
-    old = get("configmap", container["envFrom"][0]["configMapRef"]["name"])
-    new = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "recommendations-settings-e2e"},
-        "data": old["data"] | {"RECOMMENDATIONS_LOG_LEVEL": "warning"},
-    }
-    kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(new))
-    _use_settings("recommendations-settings-e2e")
-    rolled_out()
+    """Another setting is another ConfigMap by name, which rolls the pods."""
+    before = _settings_in_use()
+    prod.release(CHANGED)
+    if _settings_in_use() == before:
+        raise Failed("the Deployment uses the ConfigMap that it had")
 
 
 def unknown_setting(_: Observed) -> None:
     """A key that is not a setting: the new pod says so and does not start, the old ones stay."""
-    deployment = get("deployment", "recommendations")
-    name = deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
-    bad = get("configmap", name)["data"] | {"RECOMMENDATIONS_COLOUR": "blue"}
+    bad = get("configmap", _settings_in_use())["data"] | {"RECOMMENDATIONS_COLOUR": "blue"}
     manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -85,7 +83,9 @@ def unknown_setting(_: Observed) -> None:
     }
     kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
     good = set(ready_servers())
-    _use_settings("recommendations-bad")
+    container = {"name": "recommendations", "envFrom": [{"configMapRef": {"name": "recommendations-bad"}}]}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    kubectl("patch", DEPLOYMENT, "--patch", json.dumps(patch))
 
     def told() -> bool:
         for pod in servers():
@@ -102,14 +102,9 @@ def unknown_setting(_: Observed) -> None:
     rolled_out()
 
 
-def _use_settings(name: str) -> None:
-    container = {"name": "recommendations", "envFrom": [{"configMapRef": {"name": name}}]}
-    kubectl(
-        "patch",
-        DEPLOYMENT,
-        "--patch",
-        json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}}),
-    )
+def _settings_in_use() -> str:
+    template = get("deployment", "recommendations")["spec"]["template"]
+    return template["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
 
 
 DRILLS = [

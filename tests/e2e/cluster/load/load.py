@@ -58,12 +58,12 @@ class Connection:
             return self._stub
 
 
-def note(code: grpc.StatusCode | None, details: str, began: float) -> None:
+def note(failure: str, began: float) -> None:
+    """Count a call, and how it failed."""
     with _lock:
         _milliseconds.append(round((time.monotonic() - began) * 1000, 2))
-        if code is not None:
-            key = f"{code.name}: {details[:200]}"
-            _failures[key] = _failures.get(key, 0) + 1
+        if failure:
+            _failures[failure[:200]] = _failures.get(failure[:200], 0) + 1
 
 
 def read(connection: Connection, number: int, storm: bool) -> None:
@@ -78,9 +78,11 @@ def read(connection: Connection, number: int, storm: bool) -> None:
                 stub.Recommend(pb.RecommendRequest(reader_id=reader, page_size=10), timeout=5)
             else:
                 stub.PopularBooks(pb.PopularBooksRequest(page_size=10), timeout=5)
-            note(None, "", began)
+            note("", began)
         except grpc.RpcError as error:
-            note(error.code(), error.details() or "", began)
+            note(f"{error.code().name}: {error.details()}", began)
+        except Exception as error:  # noqa: BLE001  # no call went out: a failure like any other
+            note(f"{type(error).__name__}: {error}", began)
         if not storm:
             time.sleep(PAUSE_SECONDS)
 
@@ -103,7 +105,7 @@ def write(connection: Connection) -> None:
                 break
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() - began > 90:
-                    note(error.code(), f"write: {error.details()}", began)
+                    note(f"{error.code().name}: write: {error.details()}", began)
                     break
                 _writes["retries"] += 1
                 time.sleep(0.5)
@@ -123,7 +125,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     for thread in work:
         thread.start()
-    while True:
+    while all(thread.is_alive() for thread in work):
         time.sleep(1)
         with _lock:
             line = {
@@ -135,6 +137,7 @@ def main() -> None:
             _milliseconds.clear()
             _failures.clear()
         print(json.dumps(line), flush=True)
+    sys.exit("a thread of the client has ended")
 
 
 main()
