@@ -22,7 +22,7 @@ class SlowCollector(SpanExporter):
 
 
 def test_all_that_is_queued_goes_as_one_more_lot():
-    # Each lot may take as long as a collector that hangs is given: many of them would outlast the grace period.
+    # Each lot may take as long as a collector that hangs is given: many would outlast the grace period.
     collector = SlowCollector()
     provider = tracer_provider("", collector)
     tracer = provider.get_tracer("test")
