@@ -9,6 +9,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.content import NO_CONTENT, ContentNeighbours
 from service.domain.grouping import editions, series
 from service.domain.model import ItemModel, RankingSettings
+from service.domain.ranking.layout import laid_out
 
 
 class Ground(NamedTuple):
@@ -41,6 +42,7 @@ class Ground(NamedTuple):
     series_starts: NDArray[np.int64]
     series_members: NDArray[np.int32]
     series_volumes: NDArray[np.float32]
+    layout: NDArray[np.int64]  # of all of these, see there
 
     @classmethod
     def of(
@@ -67,7 +69,7 @@ class Ground(NamedTuple):
             *works[:3],
             *volumes,
         )
-        return cls(*(_readonly(array) for array in arrays))
+        return cls(*laid_out([_readonly(array) for array in arrays]))
 
 
 class Rows(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from service.domain.compiled import intrinsic, njit, types
+from service.domain.compiled import get_or_insert_function, intrinsic, njit, types
 from service.domain.ranking.ground import Ground
 from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 
@@ -21,8 +21,9 @@ _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 _SCALED_BY = 20
 # A model is larger than the processor's near memory: rows are asked for so many rows before they are needed.
 _AHEAD = 4
-# Scores are counted by their distance from the highest, in 128ths of a halving; the last bucket has the rest.
-_BUCKETS, _BUCKET_SHIFT = 512, 16
+_EVERYWHERE = 2  # neighbours a block
+# Scores are counted by their distance from the highest, in 64ths of a halving; the last bucket has the rest.
+_BUCKETS, _BUCKET_SHIFT = 512, 17
 
 
 def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
@@ -53,13 +54,32 @@ SCRATCH = types.NamedTuple(
         types.uint8[::1],
         types.float32[::1],
         types.int32[::1],
+        types.float32[::1],
         types.uint8[::1],
         types.float32[::1],
         types.int32[::1],
         types.uint8[::1],
+        readonly(types.int64),
     ],
     Scratch,
 )
+
+
+def _taken_up(kind: types.NamedTuple) -> Any:
+    @intrinsic
+    def take_up(_context, layout):
+        """Return arrays by their layout."""
+
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            return builder.load(builder.bitcast(data, context.get_value_type(kind).as_pointer()))
+
+        return kind(layout), generate
+
+    return take_up
+
+
+_ground_of, _scratch_of = _taken_up(GROUND), _taken_up(SCRATCH)
 
 
 @intrinsic
@@ -77,6 +97,21 @@ def _fetch(_context, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+@intrinsic
+def _largest(_context, numbers, start):
+    """Return the largest of a block of 32-bit numbers: left to itself LLVM collects them from many blocks."""
+
+    def generate(context, builder, signature, arguments):
+        block = ir.VectorType(ir.IntType(32), BLOCK)
+        name = f"llvm.vector.reduce.smax.v{BLOCK}i32"
+        reduce = get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), [block]), name)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), block.as_pointer())
+        return builder.call(reduce, [builder.load(address, align=4)])
+
+    return types.int32(numbers, types.intp), generate
 
 
 @njit("boolean(float32, int64, float32, int64)", inline="always", nogil=True, cache=True)
@@ -181,6 +216,15 @@ def _sum(ground, scratch, history, preferences, liked):
     """Sum the neighbours of the books liked; returns how many blocks were touched."""
     scores, seen, regions = scratch.scores, scratch.seen, scratch.regions
     row_count = len(ground.indptr) - 1
+    cell_count = 0
+    for step in range(len(liked)):
+        row = ground.slot_of[history[liked[step]]]
+        if row < row_count:
+            cell_count += ground.indptr[row + 1] - ground.indptr[row]
+    # So many leave next to no block out: to look at all of them is quicker than to mark them.
+    everywhere = cell_count > _EVERYWHERE * len(seen)
+    if everywhere:
+        seen[:], regions[:] = 1, 1
     for step in range(min(_AHEAD, len(liked))):
         row = ground.slot_of[history[liked[step]]]
         _fetch_row(ground.indptr, ground.indices, ground.weights, row)
@@ -191,9 +235,12 @@ def _sum(ground, scratch, history, preferences, liked):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
-        if row < row_count:
+        if row < row_count and everywhere:
             for cell in range(ground.indptr[row], ground.indptr[row + 1]):
                 # Unsigned: numba then leaves out what it does for negative indices.
+                scores[np.uint32(ground.indices[cell])] += preference * ground.weights[cell]
+        elif row < row_count:
+            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
                 slot = np.uint32(ground.indices[cell])
                 scores[slot] += preference * ground.weights[cell]
                 # Only written: to look first whether it stands there takes longer than all the rest.
@@ -233,27 +280,31 @@ def _sum(ground, scratch, history, preferences, liked):
     return count
 
 
-@njit(types.float32(SCRATCH, types.int64, types.int64), nogil=True, cache=True)
-def _floor(scratch, touched_count, most):
-    """Return a score that at least so many others lie above; 0 where they are fewer.
-
-    Of the blocks' best scores alone: each of the highest of them stands for one that is as high.
-    """
-    scored, bits = scratch.scores.view(np.int32), scratch.maxima.view(np.int32)
+@njit(types.int32(SCRATCH, types.int64), nogil=True, cache=True)
+def _find_maxima(scratch, touched_count):
+    """Find the highest score of each block touched; returns the bits of the highest of all."""
+    # The bits of numbers from 0 on are ordered as they are.
     highest = np.int32(0)
+    scored, bits = scratch.scores.view(np.int32), scratch.maxima.view(np.int32)
     for index in range(touched_count):
-        start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
-        # The bits of numbers above 0 are ordered as they are.
-        largest = np.int32(0)
-        for lane in range(BLOCK):
-            largest = max(largest, scored[start + np.uintp(lane)])
+        largest = np.int32(max(_largest(scored, scratch.touched[index] * BLOCK), 0))
         bits[index] = largest
         highest = max(highest, largest)
-    if touched_count <= most:
+    return highest
+
+
+@njit(types.float32(types.float32[::1], types.int32, types.int64), nogil=True, cache=True)
+def _floor(values, highest, most):
+    """Return a number that at least so many of the values lie above, not many more; 0 where they are fewer.
+
+    None is below 0; `highest` has the bits of the highest.
+    """
+    if len(values) <= most:
         return np.float32(0)
+    bits = values.view(np.int32)
     counts = np.zeros(_BUCKETS, dtype=np.int32)
-    for index in range(touched_count):
-        counts[np.uint32(min((highest - bits[index]) >> _BUCKET_SHIFT, _BUCKETS - 1))] += 1
+    for each in bits:
+        counts[np.uint32(min((highest - each) >> _BUCKET_SHIFT, _BUCKETS - 1))] += 1
     bucket, above = 0, counts[0]
     while above < most and bucket < _BUCKETS - 1:
         bucket += 1
@@ -268,16 +319,28 @@ def _floor(scratch, touched_count, most):
 @njit(types.int64(SCRATCH, types.int64, types.float32, types.float32), nogil=True, cache=True)
 def _collect(scratch, touched_count, floor, ceiling):
     """List the slots whose scores lie above a floor and not above a ceiling; returns how many."""
-    scores, candidates = scratch.scores, scratch.candidates
+    scores, candidates, found = scratch.scores, scratch.candidates, scratch.candidate_scores
     count = 0
     for index in range(touched_count):
         if scratch.maxima[index] > floor:
             start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
             for lane in range(BLOCK):
                 slot = start + np.uintp(lane)
-                candidates[np.uintp(count)] = slot
-                count += (scores[slot] > floor) & (scores[slot] <= ceiling)
+                score = scores[slot]
+                candidates[np.uintp(count)], found[np.uintp(count)] = slot, score
+                count += (score > floor) & (score <= ceiling)
     return count
+
+
+@njit(types.int64(SCRATCH, types.int64, types.float32), nogil=True, cache=True)
+def _drop(scratch, count, floor):
+    """Take those off the list whose scores do not lie above a floor; returns how many are left."""
+    candidates, found = scratch.candidates, scratch.candidate_scores
+    kept = 0
+    for index in range(count):
+        candidates[np.uintp(kept)] = candidates[index]
+        kept += found[index] > floor
+    return kept
 
 
 @njit(
@@ -303,8 +366,13 @@ def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap
     if most == 0:
         return 0
     is_heap, worst = False, np.float32(0)
-    floor = _floor(scratch, touched_count, most)
+    # Each of the highest maxima stands for one that is as high: a first floor, which lets few too many pass.
+    highest = _find_maxima(scratch, touched_count)
+    floor = _floor(scratch.maxima[:touched_count], highest, most)
     last = _collect(scratch, touched_count, floor, np.float32(np.inf))
+    closer = _floor(scratch.candidate_scores[:last], highest, most)
+    if closer > floor:
+        floor, last = closer, _drop(scratch, last, closer)
     index = 0
     while index < last or (kept < most and floor > 0):
         if index == last:
@@ -582,8 +650,8 @@ def _find_strongest(ground, scratch, history, preferences, liked):
 
 @njit(
     types.UniTuple(types.int64, 2)(
-        GROUND,
-        SCRATCH,
+        readonly(types.int64),  # ground's layout
+        readonly(types.int64),  # scratch's
         readonly(types.int32),  # history
         readonly(types.float32),  # preferences
         readonly(types.boolean),  # read
@@ -597,17 +665,15 @@ def _find_strongest(ground, scratch, history, preferences, liked):
         types.boolean,  # with_reasons
         types.int64,  # rerank_count
         types.float32,  # rerank_weight
-        types.int32[::1],  # out_positions
-        types.float32[::1],  # out_scores
-        types.int32[::1],  # out_sources
-        types.float32[::1],  # out_shares
+        types.int32[:, ::1],  # out_positions, out_sources
+        types.float32[:, ::1],  # out_scores, out_shares
     ),
     nogil=True,
     cache=True,
 )
 def rank_arrays(
-    ground,
-    scratch,
+    ground_layout,
+    scratch_layout,
     history,
     preferences,
     read,
@@ -621,12 +687,13 @@ def rank_arrays(
     with_reasons,
     rerank_count,
     rerank_weight,
-    out_positions,
-    out_scores,
-    out_sources,
-    out_shares,
+    out_books,
+    out_numbers,
 ):
     """Rank; returns how many places follow from the history, and how many are filled in all."""
+    ground, scratch = _ground_of(ground_layout), _scratch_of(scratch_layout)
+    out_positions, out_sources = out_books[0], out_books[1]
+    out_scores, out_shares = out_numbers[0], out_numbers[1]
     marks, places = scratch.marks, len(out_positions)
     liked = np.empty(min(len(history), len(ground.recency)), dtype=np.int32)
     liked_count = 0
