@@ -24,7 +24,8 @@ from service.domain.interactions import InteractionLog, InteractionType
 from service.domain.model import ItemModel, RankingSettings
 from service.domain.popularity import popular_order
 from service.domain.ranking import Ground, Rows, Scratch, Wishes, rank
-from service.training import train
+from service.training import TrainingSettings, train
+from service.training.whole_numbers import in_whole_numbers
 
 PLACES = 20
 _BOOKS, _NEIGHBOURS, _FACTORS, _READERS = 24_915, 145, 256, 70_679
@@ -56,7 +57,8 @@ def made_up(seed: int = 0) -> tuple[ItemModel, InteractionLog]:
     targets = (_BOOKS * random.random((_BOOKS, _NEIGHBOURS)) ** 3).astype(np.int32)
     lengths = np.minimum(3 + random.lognormal(1.2, 1.2, _READERS), 1000).astype(np.int64)
     total = int(lengths.sum())
-    factors = random.normal(0, 0.06, (2, _BOOKS, _FACTORS)).astype(np.float32)
+    sources = random.normal(0, 0.06, (_BOOKS, _FACTORS)).astype(np.float32)
+    targets, scales = in_whole_numbers(random.normal(0, 0.06, (_BOOKS, _FACTORS)).astype(np.float32))
     model = ItemModel(
         "made-up",
         "made up",
@@ -68,9 +70,10 @@ def made_up(seed: int = 0) -> tuple[ItemModel, InteractionLog]:
         np.ones(_BOOKS, dtype=np.float32),
         reader_count=_READERS,
         interaction_count=total,
-        source_factors=factors[0],
-        target_factors=factors[1],
-        ranking=RankingSettings(0.5, 1.0, 200, 0.7, 64, ordered=True),
+        source_factors=sources,
+        target_factors=targets,
+        target_scales=scales,
+        ranking=TrainingSettings().ranking(),
     )
     log = InteractionLog(
         np.repeat(np.arange(1, _READERS + 1), lengths),

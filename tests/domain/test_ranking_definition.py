@@ -25,20 +25,24 @@ def made(seed: int, settings: RankingSettings):
     rng = np.random.default_rng(seed)
     matrix = np.where(rng.random((BOOK_COUNT, BOOK_COUNT)) < 0.4, rng.random((BOOK_COUNT, BOOK_COUNT)), 0)
     matrix = matrix.astype(np.float32)
-    factors = rng.normal(size=(2, BOOK_COUNT, DIMENSIONS)).astype(np.float32) + 0.3
+    sources = rng.normal(size=(BOOK_COUNT, DIMENSIONS)).astype(np.float32) + 0.3
+    targets = rng.integers(-80, 128, (BOOK_COUNT, DIMENSIONS), dtype=np.int8)
+    scales = rng.uniform(0.01, 0.02, BOOK_COUNT).astype(np.float32)
     kinds = rng.choice(list(KINDS), size=rng.integers(1, 30))
     history = rng.permutation(BOOK_COUNT)[: len(kinds)]
     model = model_of(
         {s + 1: {t + 1: matrix[s, t] for t in np.flatnonzero(matrix[s])} for s in range(BOOK_COUNT)},
         range(1, BOOK_COUNT + 1),
-        source_factors=factors[0],
-        target_factors=factors[1],
+        source_factors=sources,
+        target_factors=targets,
+        target_scales=scales,
         ranking=settings,
     )
     events = [
         did(7, int(n) + 1, kind, at=at) for at, (n, kind) in enumerate(zip(history, kinds, strict=True))
     ]
     live = Recommender.of([book(n + 1) for n in range(BOOK_COUNT)], log_of(*events), model)
+    factors = np.array([sources, scales[:, None] * targets])
     return live, matrix, factors, history, np.array([KINDS[kind] for kind in kinds])
 
 

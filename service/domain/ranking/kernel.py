@@ -20,7 +20,7 @@ _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 # Means over so many make the scales of neighbours and factors comparable; from the model's definition.
 _SCALED_BY = 20
 # A model is larger than the processor's near memory: rows are asked for so many rows before they are needed.
-_AHEAD = 4
+_AHEAD, _LINE_BYTES = 4, 64
 _EVERYWHERE = 2  # neighbours a block
 # Scores are counted by their distance from the highest, in 64ths of a halving; the last bucket has the rest.
 _BUCKETS, _BUCKET_SHIFT = 512, 17
@@ -34,6 +34,7 @@ def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
 _DTYPES: dict[Any, types.Type] = {
     np.int64: types.int64,
     np.int32: types.int32,
+    np.int8: types.int8,
     np.float32: types.float32,
     np.uint64: types.uint64,
 }
@@ -457,37 +458,42 @@ def _dot(one, other):
 
 
 @njit(
-    types.void(
-        readonly(types.float32, 2), readonly(types.int64), readonly(types.float32), types.float32[::1]
-    ),
+    [
+        types.void(readonly(kind, 2), readonly(types.int64), readonly(types.float32), types.float32[::1])
+        for kind in (types.float32, types.int8)
+    ],
     fastmath=True,
     nogil=True,
     cache=True,
 )
 def _dots(rows, numbers, vector, out):
     """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
-    count, dimensions = len(numbers), len(vector)
+    count, dimensions, line = len(numbers), len(vector), _LINE_BYTES // rows.itemsize
     place = 0
     for ahead in range(min(2 * _AHEAD, count)):
-        for index in range(0, dimensions, BLOCK):
+        for index in range(0, dimensions, line):
             _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
     while place + 4 <= count and numbers[place : place + 4].min() >= 0:
         one, two = rows[numbers[place]], rows[numbers[place + 1]]
         three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
         for ahead in range(place + 2 * _AHEAD, min(place + 2 * _AHEAD + 4, count)):
-            for index in range(0, dimensions, BLOCK):
+            for index in range(0, dimensions, line):
                 _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
         for index in range(dimensions):
             value = vector[index]
-            a += one[index] * value
-            b += two[index] * value
-            c += three[index] * value
-            d += four[index] * value
+            a += np.float32(one[index]) * value
+            b += np.float32(two[index]) * value
+            c += np.float32(three[index]) * value
+            d += np.float32(four[index]) * value
         out[place], out[place + 1], out[place + 2], out[place + 3] = a, b, c, d
         place += 4
     for rest in range(place, count):
-        out[rest] = _dot(rows[numbers[rest]], vector) if numbers[rest] >= 0 else np.float32(0)
+        total = np.float32(0)
+        if numbers[rest] >= 0:
+            for index in range(dimensions):
+                total += np.float32(rows[numbers[rest], index]) * vector[index]
+        out[rest] = total
 
 
 @njit(
@@ -572,6 +578,8 @@ def _blend(ground, reader, weight, order, rerank_count, positions, scores):
         rows[place] = slot if slot < row_count else -1
         sparse[place] = scores[order[place]]
     _dots(ground.target_factors, rows, reader, by_factors)
+    for place in range(count):
+        by_factors[place] *= ground.target_scales[max(rows[place], 0)]
     sparse_mean, factors_mean = _mean_of_highest(sparse), _mean_of_highest(by_factors)
     lowest = np.float32(np.inf)
     for place in range(count):

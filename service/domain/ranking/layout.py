@@ -1,6 +1,7 @@
 """Where arrays lie in memory, written down once, so that compiled code finds all of them by one array.
 
-To take thirty arrays over from Python takes numba longer than many a ranking. Knows nothing of what is in them.
+To take thirty arrays over from Python takes numba longer than some rankings take. Knows nothing of what is in
+them.
 """
 
 from collections.abc import Sequence
