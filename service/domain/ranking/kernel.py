@@ -19,9 +19,11 @@ from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 # Means over so many make the scales of neighbours and factors comparable; from the model's definition.
 _SCALED_BY = 20
-# A model is larger than the processor's near memory: rows are asked for so many rows before they are needed.
+# A model is larger than the processor's near memory: rows are asked for so many rows before they are needed,
+# line by line.
 _AHEAD, _LINE_BYTES = 4, 64
-_EVERYWHERE = 2  # neighbours a block
+# So many neighbours a block leave next to no block out: to look at all is quicker than to mark what was touched.
+_EVERYWHERE = 2
 # Scores are counted by their distance from the highest, in 64ths of a halving; the last bucket has the rest.
 _BUCKETS, _BUCKET_SHIFT = 512, 17
 
@@ -67,10 +69,10 @@ SCRATCH = types.NamedTuple(
 
 
 def _taken_up(kind: types.NamedTuple) -> Any:
+    """Return what takes such a tuple of arrays over by its layout; whoever calls keeps the arrays alive."""
+
     @intrinsic
     def take_up(_context, layout):
-        """Return arrays by their layout."""
-
         def generate(context, builder, signature, arguments):
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
             return builder.load(builder.bitcast(data, context.get_value_type(kind).as_pointer()))
@@ -222,7 +224,6 @@ def _sum(ground, scratch, history, preferences, liked):
         row = ground.slot_of[history[liked[step]]]
         if row < row_count:
             cell_count += ground.indptr[row + 1] - ground.indptr[row]
-    # So many leave next to no block out: to look at all of them is quicker than to mark them.
     everywhere = cell_count > _EVERYWHERE * len(seen)
     if everywhere:
         seen[:], regions[:] = 1, 1
