@@ -21,8 +21,8 @@ _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 _SCALED_BY = 20
 # A model is larger than the processor's near memory: rows are asked for so many rows before they are needed,
 # line by line.
-_AHEAD, _LINE_BYTES = 4, 64
-# So many neighbours a block leave next to no block out: to look at all is quicker than to mark what was touched.
+_NEIGHBOURS_AHEAD, _FACTORS_AHEAD, _LINE_BYTES = 2, 8, 64
+# So many neighbours a block leave next to no block out: to look at all is quicker than to mark those touched.
 _EVERYWHERE = 2
 # Scores are counted by their distance from the highest, in 64ths of a halving; the last bucket has the rest.
 _BUCKETS, _BUCKET_SHIFT = 512, 17
@@ -200,6 +200,7 @@ def _mark_editions(work, mark, starts, members, marks):
 
 @njit(
     types.void(readonly(types.int64), readonly(types.int32), readonly(types.float32), types.int64),
+    inline="always",
     nogil=True,
     cache=True,
 )
@@ -227,22 +228,25 @@ def _sum(ground, scratch, history, preferences, liked):
     everywhere = cell_count > _EVERYWHERE * len(seen)
     if everywhere:
         seen[:], regions[:] = 1, 1
-    for step in range(min(_AHEAD, len(liked))):
+    for step in range(min(_NEIGHBOURS_AHEAD, len(liked))):
         row = ground.slot_of[history[liked[step]]]
         _fetch_row(ground.indptr, ground.indices, ground.weights, row)
     for step in range(len(liked)):
-        if step + _AHEAD < len(liked):
-            row = ground.slot_of[history[liked[step + _AHEAD]]]
+        if step + _NEIGHBOURS_AHEAD < len(liked):
+            row = ground.slot_of[history[liked[step + _NEIGHBOURS_AHEAD]]]
             _fetch_row(ground.indptr, ground.indices, ground.weights, row)
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
-        if row < row_count and everywhere:
-            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-                # Unsigned: numba then leaves out what it does for negative indices.
+        # Unsigned: numba then leaves out what it does for negative indices.
+        cells = range(np.uint64(0), np.uint64(0))
+        if row < row_count:
+            cells = range(np.uint64(ground.indptr[row]), np.uint64(ground.indptr[row + 1]))
+        if everywhere:
+            for cell in cells:
                 scores[np.uint32(ground.indices[cell])] += preference * ground.weights[cell]
-        elif row < row_count:
-            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+        else:
+            for cell in cells:
                 slot = np.uint32(ground.indices[cell])
                 scores[slot] += preference * ground.weights[cell]
                 # Only written: to look first whether it stands there takes longer than all the rest.
@@ -471,13 +475,13 @@ def _dots(rows, numbers, vector, out):
     """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
     count, dimensions, line = len(numbers), len(vector), _LINE_BYTES // rows.itemsize
     place = 0
-    for ahead in range(min(2 * _AHEAD, count)):
+    for ahead in range(min(_FACTORS_AHEAD, count)):
         for index in range(0, dimensions, line):
             _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
     while place + 4 <= count and numbers[place : place + 4].min() >= 0:
         one, two = rows[numbers[place]], rows[numbers[place + 1]]
         three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
-        for ahead in range(place + 2 * _AHEAD, min(place + 2 * _AHEAD + 4, count)):
+        for ahead in range(place + _FACTORS_AHEAD, min(place + _FACTORS_AHEAD + 4, count)):
             for index in range(0, dimensions, line):
                 _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -632,17 +636,17 @@ def _find_strongest(ground, scratch, history, preferences, liked):
         row = ground.slot_of[history[liked[step]]]
         if row < row_count:
             longest = max(longest, ground.indptr[row + 1] - ground.indptr[row])
-    found = np.empty(longest + 1, dtype=np.int64)
+    found = np.empty(longest + 1, dtype=np.uint64)
     for step in range(len(liked)):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
         if row < row_count:
             # First without a branch, as few of them are chosen and nothing tells which.
-            count = 0
-            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+            count = np.uint64(0)
+            for cell in range(np.uint64(ground.indptr[row]), np.uint64(ground.indptr[row + 1])):
                 found[count] = cell
-                count += chosen[np.uint32(ground.indices[cell])]
+                count += np.uint64(chosen[np.uint32(ground.indices[cell])])
             for place in range(count):
                 cell = found[place]
                 slot = np.uint32(ground.indices[cell])
