@@ -15,9 +15,10 @@ if _LINEAR_ALGEBRA not in sys.modules:
         del sys.modules[_LINEAR_ALGEBRA]
 
 from numba import njit, types  # noqa: E402 - not before
+from numba.core.cgutils import get_or_insert_function  # noqa: E402
 from numba.extending import intrinsic as _intrinsic  # noqa: E402
 
 # Its types do not know that what is compiled calls it without the context.
 intrinsic: Any = _intrinsic
 
-__all__ = ["intrinsic", "njit", "types"]
+__all__ = ["get_or_insert_function", "intrinsic", "njit", "types"]

@@ -10,6 +10,8 @@ MOST_RERANKED, LONGEST_HISTORY = 1_000, 1_000
 LARGEST_EXPONENT = 10.0  # (1 + p)^10 of the longest history is still a float32
 
 NO_FACTORS = np.empty((0, 0), dtype=np.float32)
+NO_TARGETS, NO_SCALES = np.empty((0, 0), dtype=np.int8), np.empty(0, dtype=np.float32)
+LARGEST_WHOLE_FACTOR = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +68,7 @@ class ItemModel:
     interaction_count: int
     metrics: dict[str, float] = field(default_factory=dict)
     source_factors: NDArray[np.float32] = field(default_factory=lambda: NO_FACTORS)  # [b, d]; d = 0: none
-    target_factors: NDArray[np.float32] = field(default_factory=lambda: NO_FACTORS)  # [b, d]
+    # What books are ranked anew by, in whole numbers: T[j] = target_scales[j] · target_factors[j].
+    target_factors: NDArray[np.int8] = field(default_factory=lambda: NO_TARGETS)  # [b, d]
+    target_scales: NDArray[np.float32] = field(default_factory=lambda: NO_SCALES)  # [b]; [0] without factors
     ranking: RankingSettings = field(default_factory=RankingSettings)

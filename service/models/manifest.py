@@ -16,7 +16,7 @@ from service.models.errors import ModelError, file_errors
 MANIFEST = "manifest.json"
 FORMAT = "recommendations item model"
 # Raise it whenever older programs could not read, or would misread, what is written now.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # UTC time of training, and the first digits of the digest of the manifest, which holds those of the arrays.
 VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 # Settings and metrics are a few kilobytes; a larger file is not a manifest, and is not read into memory.

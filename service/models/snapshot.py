@@ -33,7 +33,8 @@ ARRAYS = {
     "weights": ArrayKind("<f4", 1),
     "popularity": ArrayKind("<f4", 1),
     "source_factors": ArrayKind("<f4", 2),
-    "target_factors": ArrayKind("<f4", 2),
+    "target_factors": ArrayKind("|i1", 2),
+    "target_scales": ArrayKind("<f4", 1),
 }
 # The manifest last: where it is, the arrays are.
 FILES = (*(f"{name}.npy" for name in ARRAYS), manifests.MANIFEST)

@@ -48,6 +48,11 @@ def broken_rule(
             return name, f"has the shape {list(shape)} for {book_count} books"
         if shape[1] != shapes["source_factors"][1]:
             return name, f"has {shape[1]} factors a book, source_factors {shapes['source_factors'][1]}"
+    factor_count = shapes["source_factors"][1]
+    if len(arrays["target_scales"]) != (book_count if factor_count else 0):
+        scales = len(arrays["target_scales"])
+        return "target_scales", f"has {scales} entries for {book_count} books of {factor_count} factors"
+    for name in ("source_factors", "target_scales"):
         if not all(np.abs(block).max(initial=0) < LARGEST_FACTOR for block in blocks(name)):
             return name, f"holds a value that is not finite or not below {LARGEST_FACTOR:.0e}"
     for name in ("weights", "popularity"):

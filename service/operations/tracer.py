@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-# A collector that is away must not hold the exit; spans are the first thing to lose. At the end one lot may be
-# under way, and all that is queued goes as one more.
+# A collector that is away must not hold the exit; spans are the first thing to lose. At the end one lot may
+# be under way, and all that is queued goes as one more.
 _EXPORT_SECONDS, _MOST_QUEUED = 5, 2048
 FLUSH_SECONDS = 2 * _EXPORT_SECONDS
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.domain.answers import Query
 from service.domain.books import Book
 from service.domain.interactions import IS_READ_TYPE, InteractionLog
-from service.domain.model import NO_FACTORS, ItemModel
+from service.domain.model import NO_FACTORS, NO_SCALES, NO_TARGETS, ItemModel
 from service.domain.recommender import Recommender
 from service.training.cells import Cells, fold, positions_of
 from service.training.errors import TrainingError
@@ -58,7 +58,8 @@ def popularity_alone(model: ItemModel) -> ItemModel:
         indices=np.empty(0, dtype=np.int32),
         weights=np.empty(0, dtype=np.float32),
         source_factors=NO_FACTORS,
-        target_factors=NO_FACTORS,
+        target_factors=NO_TARGETS,
+        target_scales=NO_SCALES,
     )
 
 

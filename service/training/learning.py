@@ -17,6 +17,7 @@ from service.training.lists import Lists, lists_of
 from service.training.settings import TrainingSettings
 from service.training.sparse_linear import by_source, learn_weights
 from service.training.threads import default_thread_count
+from service.training.whole_numbers import in_whole_numbers
 
 METHOD = "sparse linear, re-ranked by factors"
 
@@ -49,6 +50,7 @@ def train(
     threads = thread_count or default_thread_count()
     indptr, indices, weights, penalty = _neighbours(lists, settings, threads, report)
     sources, targets = _factors(lists, settings, threads, report)
+    whole, scales = in_whole_numbers(targets)
     return ItemModel(
         version="",
         method=METHOD,
@@ -63,7 +65,8 @@ def train(
         reader_count=len(everything.reader_ids),
         interaction_count=int(np.isin(log.book_ids, book_ids).sum()),
         source_factors=sources,
-        target_factors=targets * penalty[:, None] if targets.size else targets,
+        target_factors=whole,
+        target_scales=scales * penalty if whole.size else scales,
         ranking=settings.ranking(),
     )
 

@@ -24,7 +24,8 @@ from service.domain.interactions import InteractionLog, InteractionType
 from service.domain.model import ItemModel, RankingSettings
 from service.domain.popularity import popular_order
 from service.domain.ranking import Ground, Rows, Scratch, Wishes, rank
-from service.training import train
+from service.training import TrainingSettings, train
+from service.training.whole_numbers import in_whole_numbers
 
 PLACES = 20
 _BOOKS, _NEIGHBOURS, _FACTORS, _READERS = 24_915, 145, 256, 70_679
@@ -56,7 +57,8 @@ def made_up(seed: int = 0) -> tuple[ItemModel, InteractionLog]:
     targets = (_BOOKS * random.random((_BOOKS, _NEIGHBOURS)) ** 3).astype(np.int32)
     lengths = np.minimum(3 + random.lognormal(1.2, 1.2, _READERS), 1000).astype(np.int64)
     total = int(lengths.sum())
-    factors = random.normal(0, 0.06, (2, _BOOKS, _FACTORS)).astype(np.float32)
+    sources = random.normal(0, 0.06, (_BOOKS, _FACTORS)).astype(np.float32)
+    targets, scales = in_whole_numbers(random.normal(0, 0.06, (_BOOKS, _FACTORS)).astype(np.float32))
     model = ItemModel(
         "made-up",
         "made up",
@@ -68,9 +70,10 @@ def made_up(seed: int = 0) -> tuple[ItemModel, InteractionLog]:
         np.ones(_BOOKS, dtype=np.float32),
         reader_count=_READERS,
         interaction_count=total,
-        source_factors=factors[0],
-        target_factors=factors[1],
-        ranking=RankingSettings(0.5, 1.0, 200, 0.7, 64, ordered=True),
+        source_factors=sources,
+        target_factors=targets,
+        target_scales=scales,
+        ranking=TrainingSettings().ranking(),
     )
     log = InteractionLog(
         np.repeat(np.arange(1, _READERS + 1), lengths),
@@ -97,17 +100,19 @@ class Bench:
         self.wishes = Wishes(self.catalogue.clauses(()), nothing, popular, PLACES)
         self.scratch = Scratch.of(len(self.catalogue))  # all of its books are the model's
 
-    def times(self, histories: list[History], settings: RankingSettings) -> NDArray[np.float64]:
+    def times(
+        self, histories: list[History], settings: RankingSettings, *, with_reasons: bool = True
+    ) -> NDArray[np.float64]:
         """Return what each ranking took, in µs: [by the core, by the clock]."""
         model = replace(self.model, ranking=settings)
         ground = Ground.of(self.catalogue, model, Rows.of(self.catalogue, model))
         took = np.empty((2, len(histories)))
         for history in histories[:200]:
-            rank(self.scratch, ground, settings, history, self.wishes)
+            rank(self.scratch, ground, settings, history, self.wishes, with_reasons=with_reasons)
         gc.disable()
         for number, history in enumerate(histories):
             clock, core = time.perf_counter_ns(), time.thread_time_ns()
-            rank(self.scratch, ground, settings, history, self.wishes)
+            rank(self.scratch, ground, settings, history, self.wishes, with_reasons=with_reasons)
             took[:, number] = time.thread_time_ns() - core, time.perf_counter_ns() - clock
         gc.enable()
         return took / 1000
@@ -138,10 +143,13 @@ def report(model: ItemModel, log: InteractionLog) -> None:
     long = [history for history in bench.histories if len(history) >= _LONG]
     long = [_latest(history, _LONG) for history in (long * _REPEATS)[:_REPEATS]]
     sparse = replace(settings, rerank_weight=0.0, longest_history=_LONG)
-    print(_row("neighbours alone, 110 books", bench.times(long, sparse), [_LONG]))
+    served = replace(settings, rerank_weight=0.0)
+    for name, how in (("all 110 books", sparse), (f"latest {settings.longest_history} of 110", served)):
+        print(_row(f"sparse stage, {name}", bench.times(long, how, with_reasons=False), [_LONG]))
+    print(_row("the same with reasons", bench.times(long, served), [_LONG]))
     measured = bench.histories[:_MEASURED]
     lengths = [len(history) for history in measured]
-    print(_row("neighbours alone, all readers", bench.times(measured, sparse), lengths))
+    print(_row("neighbours alone, all readers", bench.times(measured, served), lengths))
     print(_row("with factors, all readers", bench.times(measured, settings), lengths))
     for least, most in ((1, 5), (6, 16), (17, 32), (33, 99), (100, 399), (400, 10**6)):
         some = [history for history in bench.histories if least <= len(history) <= most][:3000]

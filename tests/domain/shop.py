@@ -6,7 +6,7 @@ import numpy as np
 
 from service.domain.books import Book
 from service.domain.interactions import Interaction, InteractionLog, InteractionType
-from service.domain.model import NO_FACTORS, ItemModel, RankingSettings
+from service.domain.model import NO_FACTORS, NO_SCALES, NO_TARGETS, ItemModel, RankingSettings
 
 
 def book(book_id: int, *categories: str, **fields) -> Book:
@@ -36,7 +36,8 @@ def model_of(
     *,
     unread: Sequence[int] = (),
     source_factors: np.ndarray = NO_FACTORS,
-    target_factors: np.ndarray = NO_FACTORS,
+    target_factors: np.ndarray = NO_TARGETS,
+    target_scales: np.ndarray = NO_SCALES,
     ranking: RankingSettings = RankingSettings(),  # noqa: B008 - frozen
 ) -> ItemModel:
     """Make a model from {source: {target: weight}}; nobody has read the `unread`."""
@@ -56,5 +57,6 @@ def model_of(
         interaction_count=1,
         source_factors=source_factors,
         target_factors=target_factors,
+        target_scales=target_scales,
         ranking=ranking,
     )

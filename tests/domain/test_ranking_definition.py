@@ -1,5 +1,7 @@
 """Rankings by recency, neighbours and factors, against the model's definition written out in NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from service.domain.model import RankingSettings
 from service.domain.recommender import Recommender
 from tests.domain.shop import book, did, log_of, model_of
 
-BOOK_COUNT, DIMENSIONS = 90, 8
+BOOK_COUNT, DIMENSIONS, RARE = 90, 8, "rare"
 SETTINGS = RankingSettings(
     recency_exponent=0.5,
     fold_in_exponent=1.0,
@@ -21,24 +23,29 @@ SETTINGS = RankingSettings(
 KINDS = {InteractionType.READ: 1.0, InteractionType.WISHLIST: 0.5, InteractionType.VIEW: 0.2}
 
 
-def made(seed: int, settings: RankingSettings):
+def made(seed: int, settings: RankingSettings, *, shortest: int = 1):
     rng = np.random.default_rng(seed)
     matrix = np.where(rng.random((BOOK_COUNT, BOOK_COUNT)) < 0.4, rng.random((BOOK_COUNT, BOOK_COUNT)), 0)
     matrix = matrix.astype(np.float32)
-    factors = rng.normal(size=(2, BOOK_COUNT, DIMENSIONS)).astype(np.float32) + 0.3
-    kinds = rng.choice(list(KINDS), size=rng.integers(1, 30))
+    sources = rng.normal(size=(BOOK_COUNT, DIMENSIONS)).astype(np.float32) + 0.3
+    targets = rng.integers(-80, 128, (BOOK_COUNT, DIMENSIONS), dtype=np.int8)
+    scales = rng.uniform(0.01, 0.02, BOOK_COUNT).astype(np.float32)
+    kinds = rng.choice(list(KINDS), size=rng.integers(shortest, 30))
     history = rng.permutation(BOOK_COUNT)[: len(kinds)]
     model = model_of(
         {s + 1: {t + 1: matrix[s, t] for t in np.flatnonzero(matrix[s])} for s in range(BOOK_COUNT)},
         range(1, BOOK_COUNT + 1),
-        source_factors=factors[0],
-        target_factors=factors[1],
+        source_factors=sources,
+        target_factors=targets,
+        target_scales=scales,
         ranking=settings,
     )
     events = [
         did(7, int(n) + 1, kind, at=at) for at, (n, kind) in enumerate(zip(history, kinds, strict=True))
     ]
-    live = Recommender.of([book(n + 1) for n in range(BOOK_COUNT)], log_of(*events), model)
+    books = [book(n + 1, RARE if n % 9 == 0 else "mystery") for n in range(BOOK_COUNT)]
+    live = Recommender.of(books, log_of(*events), model)
+    factors = np.array([sources, scales[:, None] * targets])
     return live, matrix, factors, history, np.array([KINDS[kind] for kind in kinds])
 
 
@@ -74,6 +81,25 @@ def test_lists_are_those_of_the_definition(seed):
     assert [each.score for each in learned[: len(scores)]] == pytest.approx(scores, rel=1e-3, abs=1e-4)
     # What stands behind the candidates ranked anew never scores above them.
     assert sorted((each.score for each in learned), reverse=True) == [each.score for each in learned]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_history_that_touches_nearly_every_book_is_ranked_by_the_definition(seed):
+    settings = replace(SETTINGS, longest_history=30)
+    live, *parts = made(seed, settings, shortest=25)
+    expected, _ = by_definition(*parts, settings)
+    answer = live.recommend(Query(reader_id=7, places=100))
+    assert [each.book.id for each in answer.suggestions if each.because_id] == expected
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rare_category_is_filled_from_below_the_best_of_all(seed):
+    settings = RankingSettings(recency_exponent=0.5, longest_history=12)
+    live, matrix, factors, history, liking = made(seed, settings, shortest=12)
+    expected, _ = by_definition(matrix, factors, history, liking, replace(settings, rerank_weight=0))
+    rare = [book_id for book_id in expected if book_id % 9 == 1]
+    answer = live.recommend(Query(reader_id=7, categories=(RARE,), places=8))
+    assert [each.book.id for each in answer.suggestions if each.because_id] == rare[:8]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -27,6 +27,7 @@ def made_model(book_count: int = 40, seed: int = 0, trained_at: int = TRAINED_AT
         interaction_count=99,
         metrics={"recall@20": 0.25},
         source_factors=random.standard_normal((book_count, 8), dtype=np.float32),
-        target_factors=random.standard_normal((book_count, 8), dtype=np.float32),
+        target_factors=random.integers(-127, 128, (book_count, 8), dtype=np.int8),
+        target_scales=random.random(book_count, dtype=np.float32),
         ranking=RankingSettings(recency_exponent=0.5, fold_in_exponent=1.0, rerank_weight=0.7, ordered=True),
     )

@@ -16,7 +16,10 @@ from tests.models.made_models import DIGEST, SETTINGS, made_model
 from tests.models.places import Place, directory_place, refusal
 from tests.tools import ordinary_rights
 
-ARRAYS = ["book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors"]
+ARRAYS = [
+    "book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors",
+    "target_scales",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -65,8 +68,8 @@ def test_manifest_of_another_format_version_is_refused(
     place: Place, store: ModelStore, snapshot: Path
 ) -> None:
     path = snapshot / "manifest.json"
-    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    assert refusal(store.load) == f"{place.called(path)}: has format version 3, this program reads 2"
+    path.write_text(path.read_text().replace('"format_version": 3', '"format_version": 2'))
+    assert refusal(store.load) == f"{place.called(path)}: has format version 2, this program reads 3"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_manifest_of_another_format_version_is_refused(
         (b"[]", "is not the manifest of a model"),
         (b'{"name": "another program"}', "is not the manifest of a model"),
         (
-            b'{"format": "recommendations item model", "format_version": 2, "version": 5, "x": NaN}',
+            b'{"format": "recommendations item model", "format_version": 3, "version": 5, "x": NaN}',
             "was altered",
         ),
         (b" " * (1 << 20) + b"{}", "is larger than 1048576 bytes"),

@@ -16,8 +16,8 @@ from service.models.durable_files import sole_writer
 from tests.models.made_models import DIGEST, SETTINGS, TRAINED_AT, made_model
 
 REPOSITORY = Path(__file__).parents[2]
-# Calls of fsync in a save: seven arrays, the manifest, their directory; then, after the rename, its parent.
-FSYNC_CALLS = 10
+# Calls of fsync in a save: eight arrays, the manifest, their directory; then, after the rename, its parent.
+FSYNC_CALLS = 11
 
 
 def save_and_kill(directory: Path, at_fsync: int) -> None:

@@ -15,7 +15,10 @@ from service.models.verification import broken_rule
 from tests.models.made_models import DIGEST, SETTINGS, TRAINED_AT, made_model
 from tests.models.places import Place, directory_place
 
-ARRAYS = ("book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors")
+ARRAYS = (
+    "book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors",
+    "target_scales",
+)  # fmt: skip
 SECOND = 1_000_000
 
 
@@ -93,8 +96,9 @@ def test_the_same_model_saved_twice_is_one_version_with_the_same_bytes(place: Pl
         ("weights", np.zeros(2, dtype=np.float32), "weights has 2 entries for 1 neighbours"),
         ("source_factors", np.zeros((3, 8), dtype=np.float32), r"source_factors has the shape \[3, 8\]"),
         ("source_factors", np.full((2, 8), np.nan, dtype=np.float32), "source_factors holds a value"),
-        ("target_factors", np.full((2, 8), -np.inf, dtype=np.float32), "target_factors holds a value"),
-        ("target_factors", np.zeros((2, 4), dtype=np.float32), "target_factors has 4 factors a book"),
+        ("target_factors", np.zeros((2, 4), dtype=np.int8), "target_factors has 4 factors a book"),
+        ("target_scales", np.full(2, -np.inf, dtype=np.float32), "target_scales holds a value"),
+        ("target_scales", np.ones(1, dtype=np.float32), "target_scales has 1 entries for 2 books"),
     ],
 )
 def test_a_model_that_breaks_a_rule_is_not_written(
@@ -117,7 +121,9 @@ PLACE = 256 * 1024  # arrays are looked at in blocks; a rule must hold over thei
 
 
 @pytest.mark.parametrize("at", [PLACE - 1, PLACE, PLACE + 1])
-@pytest.mark.parametrize("name", ["book_ids", "indptr", "indices", "weights", "target_factors"])
+@pytest.mark.parametrize(
+    "name", ["book_ids", "indptr", "indices", "weights", "source_factors", "target_scales"]
+)
 def test_a_rule_broken_at_the_edge_of_a_block_is_found(name: str, at: int) -> None:
     length = 2 * PLACE
     arrays: dict[str, np.ndarray] = {
@@ -127,9 +133,10 @@ def test_a_rule_broken_at_the_edge_of_a_block_is_found(name: str, at: int) -> No
         "weights": np.zeros(length, dtype=np.float32),
         "popularity": np.zeros(length, dtype=np.float32),
         "source_factors": np.zeros((length, 1), dtype=np.float32),
-        "target_factors": np.zeros((length, 1), dtype=np.float32),
+        "target_factors": np.zeros((length, 1), dtype=np.int8),
+        "target_scales": np.zeros(length, dtype=np.float32),
     }
-    wrong = {"book_ids": 0, "indptr": 0, "indices": length, "weights": np.nan, "target_factors": np.nan}
+    wrong = dict.fromkeys(arrays, np.nan) | {"book_ids": 0, "indptr": 0, "indices": length}
     assert broken_rule(arrays) is None
     arrays[name][at] = wrong[name]
     broken = broken_rule(arrays)

@@ -78,7 +78,7 @@ def snapshot_bit_flipped(shop):
 
 def snapshot_of_another_format(shop):
     path = in_use(shop) / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
 
 
 def snapshot_gone(shop):
@@ -126,7 +126,7 @@ SPOILED = [
     (without_models, ["models", "recommendations train"]),
     (snapshot_truncated, ["weights.npy", "bytes, its manifest says"]),
     (snapshot_bit_flipped, ["weights.npy", "was altered"]),
-    (snapshot_of_another_format, ["manifest.json", "format version 3, this program reads 2"]),
+    (snapshot_of_another_format, ["manifest.json", "format version 2, this program reads 3"]),
     (snapshot_gone, ["current", "which is not there"]),
     (without_certificate, ["certs/dev/server.crt: No such file or directory"]),
     (certificate_expired, ["certs/dev/server.crt", "expired"]),

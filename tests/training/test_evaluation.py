@@ -47,7 +47,7 @@ def ranking_by_loops(model: ItemModel, log: InteractionLog, reader_id: int) -> l
         sources = model.source_factors[rows].astype(np.float64)
         penalties = (1.0 + np.arange(len(rows))) ** how.fold_in_exponent / strengths
         fold = sources.T @ np.linalg.solve(sources @ sources.T + np.diag(penalties), np.ones(len(rows)))
-        again = model.target_factors[best].astype(np.float64) @ fold
+        again = model.target_scales[best] * (model.target_factors[best].astype(np.float64) @ fold)
         first = scores[best] / np.sort(scores[best])[-20:].mean()
         second = again / np.sort(again)[-20:].mean()
         final = (1 - how.rerank_weight) * first + how.rerank_weight * second

@@ -17,7 +17,10 @@ from service.training.lists import Lists, lists_of
 from service.training.sparse_linear import learn_weights
 from tests.training.made_logs import log_of, random_log
 
-ARRAYS = ("book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors")
+ARRAYS = (
+    "book_ids", "indptr", "indices", "weights", "popularity", "source_factors", "target_factors",
+    "target_scales",
+)  # fmt: skip
 SMALL = TrainingSettings(factor_count=8)
 
 

@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from service.domain.catalogue import Catalogue
 from service.domain.content import NO_CONTENT, ContentNeighbours
 from service.domain.grouping import editions, series
-from service.domain.model import ItemModel, RankingSettings
+from service.domain.model import NO_FACTORS, NO_SCALES, NO_TARGETS, ItemModel, RankingSettings
+from service.domain.ranking.layout import laid_out
+
+_NO_FACTORS = (NO_FACTORS, NO_TARGETS, NO_SCALES)
 
 
 class Ground(NamedTuple):
@@ -26,7 +29,8 @@ class Ground(NamedTuple):
     indices: NDArray[np.int32]  # rows
     weights: NDArray[np.float32]
     source_factors: NDArray[np.float32]  # [b, d]; d = 0: no re-rank
-    target_factors: NDArray[np.float32]  # [b, d]
+    target_factors: NDArray[np.int8]  # [b, d]
+    target_scales: NDArray[np.float32]  # [b]
     recency: NDArray[np.float32]  # [longest history], the weight of each step from the end
     resistance: NDArray[np.float32]  # [longest history], its part of the fold-in's diagonal
     content_starts: NDArray[
@@ -41,6 +45,7 @@ class Ground(NamedTuple):
     series_starts: NDArray[np.int64]
     series_members: NDArray[np.int32]
     series_volumes: NDArray[np.float32]
+    layout: NDArray[np.int64]  # of all of these, see there
 
     @classmethod
     def of(
@@ -67,7 +72,7 @@ class Ground(NamedTuple):
             *works[:3],
             *volumes,
         )
-        return cls(*(_readonly(array) for array in arrays))
+        return cls(*laid_out([_readonly(array) for array in arrays]))
 
 
 class Rows(NamedTuple):
@@ -110,18 +115,16 @@ def _slots(rows: Rows) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 def _learned(model: ItemModel | None) -> tuple[NDArray, ...]:
-    no_factors = np.empty((0, 0), dtype=np.float32)
     if model is None:
         return (
             np.zeros(1, dtype=np.int64),
             np.empty(0, dtype=np.int32),
             np.empty(0, dtype=np.float32),
-            no_factors,
-            no_factors,
+            *_NO_FACTORS,
         )
-    factors = (model.source_factors, model.target_factors)
+    factors = (model.source_factors, model.target_factors, model.target_scales)
     if not all(each.size for each in factors):
-        factors = (no_factors, no_factors)
+        factors = _NO_FACTORS
     return model.indptr, model.indices, model.weights, *factors
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from service.domain.compiled import intrinsic, njit, types
+from service.domain.compiled import get_or_insert_function, intrinsic, njit, types
 from service.domain.ranking.ground import Ground
 from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 
@@ -19,10 +19,13 @@ from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 _HIDDEN, _CHOSEN, _READ = 1, 2, 4
 # Means over so many make the scales of neighbours and factors comparable; from the model's definition.
 _SCALED_BY = 20
-# A model is larger than the processor's near memory: rows are asked for so many rows before they are needed.
-_AHEAD = 4
-# Scores are counted by their distance from the highest, in 128ths of a halving; the last bucket has the rest.
-_BUCKETS, _BUCKET_SHIFT = 512, 16
+# A model is larger than the processor's near memory: rows are asked for so many rows before they are needed,
+# line by line.
+_NEIGHBOURS_AHEAD, _FACTORS_AHEAD, _LINE_BYTES = 2, 8, 64
+# So many neighbours a block leave next to no block out: to look at all is quicker than to mark those touched.
+_EVERYWHERE = 2
+# Scores are counted by their distance from the highest, in 64ths of a halving; the last bucket has the rest.
+_BUCKETS, _BUCKET_SHIFT = 512, 17
 
 
 def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
@@ -33,6 +36,7 @@ def readonly(dtype: types.Type, dimensions: int = 1) -> types.Array:
 _DTYPES: dict[Any, types.Type] = {
     np.int64: types.int64,
     np.int32: types.int32,
+    np.int8: types.int8,
     np.float32: types.float32,
     np.uint64: types.uint64,
 }
@@ -53,13 +57,32 @@ SCRATCH = types.NamedTuple(
         types.uint8[::1],
         types.float32[::1],
         types.int32[::1],
+        types.float32[::1],
         types.uint8[::1],
         types.float32[::1],
         types.int32[::1],
         types.uint8[::1],
+        readonly(types.int64),
     ],
     Scratch,
 )
+
+
+def _taken_up(kind: types.NamedTuple) -> Any:
+    """Return what takes such a tuple of arrays over by its layout; whoever calls keeps the arrays alive."""
+
+    @intrinsic
+    def take_up(_context, layout):
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            return builder.load(builder.bitcast(data, context.get_value_type(kind).as_pointer()))
+
+        return kind(layout), generate
+
+    return take_up
+
+
+_ground_of, _scratch_of = _taken_up(GROUND), _taken_up(SCRATCH)
 
 
 @intrinsic
@@ -77,6 +100,21 @@ def _fetch(_context, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+@intrinsic
+def _largest(_context, numbers, start):
+    """Return the largest of a block of 32-bit numbers: left to itself LLVM collects them from many blocks."""
+
+    def generate(context, builder, signature, arguments):
+        block = ir.VectorType(ir.IntType(32), BLOCK)
+        name = f"llvm.vector.reduce.smax.v{BLOCK}i32"
+        reduce = get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), [block]), name)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), block.as_pointer())
+        return builder.call(reduce, [builder.load(address, align=4)])
+
+    return types.int32(numbers, types.intp), generate
 
 
 @njit("boolean(float32, int64, float32, int64)", inline="always", nogil=True, cache=True)
@@ -162,6 +200,7 @@ def _mark_editions(work, mark, starts, members, marks):
 
 @njit(
     types.void(readonly(types.int64), readonly(types.int32), readonly(types.float32), types.int64),
+    inline="always",
     nogil=True,
     cache=True,
 )
@@ -181,19 +220,33 @@ def _sum(ground, scratch, history, preferences, liked):
     """Sum the neighbours of the books liked; returns how many blocks were touched."""
     scores, seen, regions = scratch.scores, scratch.seen, scratch.regions
     row_count = len(ground.indptr) - 1
-    for step in range(min(_AHEAD, len(liked))):
+    cell_count = 0
+    for step in range(len(liked)):
+        row = ground.slot_of[history[liked[step]]]
+        if row < row_count:
+            cell_count += ground.indptr[row + 1] - ground.indptr[row]
+    everywhere = cell_count > _EVERYWHERE * len(seen)
+    if everywhere:
+        seen[:], regions[:] = 1, 1
+    for step in range(min(_NEIGHBOURS_AHEAD, len(liked))):
         row = ground.slot_of[history[liked[step]]]
         _fetch_row(ground.indptr, ground.indices, ground.weights, row)
     for step in range(len(liked)):
-        if step + _AHEAD < len(liked):
-            row = ground.slot_of[history[liked[step + _AHEAD]]]
+        if step + _NEIGHBOURS_AHEAD < len(liked):
+            row = ground.slot_of[history[liked[step + _NEIGHBOURS_AHEAD]]]
             _fetch_row(ground.indptr, ground.indices, ground.weights, row)
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
+        # Unsigned: numba then leaves out what it does for negative indices.
+        cells = range(np.uint64(0), np.uint64(0))
         if row < row_count:
-            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
-                # Unsigned: numba then leaves out what it does for negative indices.
+            cells = range(np.uint64(ground.indptr[row]), np.uint64(ground.indptr[row + 1]))
+        if everywhere:
+            for cell in cells:
+                scores[np.uint32(ground.indices[cell])] += preference * ground.weights[cell]
+        else:
+            for cell in cells:
                 slot = np.uint32(ground.indices[cell])
                 scores[slot] += preference * ground.weights[cell]
                 # Only written: to look first whether it stands there takes longer than all the rest.
@@ -233,27 +286,31 @@ def _sum(ground, scratch, history, preferences, liked):
     return count
 
 
-@njit(types.float32(SCRATCH, types.int64, types.int64), nogil=True, cache=True)
-def _floor(scratch, touched_count, most):
-    """Return a score that at least so many others lie above; 0 where they are fewer.
-
-    Of the blocks' best scores alone: each of the highest of them stands for one that is as high.
-    """
-    scored, bits = scratch.scores.view(np.int32), scratch.maxima.view(np.int32)
+@njit(types.int32(SCRATCH, types.int64), nogil=True, cache=True)
+def _find_maxima(scratch, touched_count):
+    """Find the highest score of each block touched; returns the bits of the highest of all."""
+    # The bits of numbers from 0 on are ordered as they are.
     highest = np.int32(0)
+    scored, bits = scratch.scores.view(np.int32), scratch.maxima.view(np.int32)
     for index in range(touched_count):
-        start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
-        # The bits of numbers above 0 are ordered as they are.
-        largest = np.int32(0)
-        for lane in range(BLOCK):
-            largest = max(largest, scored[start + np.uintp(lane)])
+        largest = np.int32(max(_largest(scored, scratch.touched[index] * BLOCK), 0))
         bits[index] = largest
         highest = max(highest, largest)
-    if touched_count <= most:
+    return highest
+
+
+@njit(types.float32(types.float32[::1], types.int32, types.int64), nogil=True, cache=True)
+def _floor(values, highest, most):
+    """Return a number that at least so many of the values lie above, not many more; 0 where they are fewer.
+
+    None is below 0; `highest` has the bits of the highest.
+    """
+    if len(values) <= most:
         return np.float32(0)
+    bits = values.view(np.int32)
     counts = np.zeros(_BUCKETS, dtype=np.int32)
-    for index in range(touched_count):
-        counts[np.uint32(min((highest - bits[index]) >> _BUCKET_SHIFT, _BUCKETS - 1))] += 1
+    for each in bits:
+        counts[np.uint32(min((highest - each) >> _BUCKET_SHIFT, _BUCKETS - 1))] += 1
     bucket, above = 0, counts[0]
     while above < most and bucket < _BUCKETS - 1:
         bucket += 1
@@ -268,16 +325,28 @@ def _floor(scratch, touched_count, most):
 @njit(types.int64(SCRATCH, types.int64, types.float32, types.float32), nogil=True, cache=True)
 def _collect(scratch, touched_count, floor, ceiling):
     """List the slots whose scores lie above a floor and not above a ceiling; returns how many."""
-    scores, candidates = scratch.scores, scratch.candidates
+    scores, candidates, found = scratch.scores, scratch.candidates, scratch.candidate_scores
     count = 0
     for index in range(touched_count):
         if scratch.maxima[index] > floor:
             start = np.uintp(scratch.touched[index]) * np.uintp(BLOCK)
             for lane in range(BLOCK):
                 slot = start + np.uintp(lane)
-                candidates[np.uintp(count)] = slot
-                count += (scores[slot] > floor) & (scores[slot] <= ceiling)
+                score = scores[slot]
+                candidates[np.uintp(count)], found[np.uintp(count)] = slot, score
+                count += (score > floor) & (score <= ceiling)
     return count
+
+
+@njit(types.int64(SCRATCH, types.int64, types.float32), nogil=True, cache=True)
+def _drop(scratch, count, floor):
+    """Take those off the list whose scores do not lie above a floor; returns how many are left."""
+    candidates, found = scratch.candidates, scratch.candidate_scores
+    kept = 0
+    for index in range(count):
+        candidates[np.uintp(kept)] = candidates[index]
+        kept += found[index] > floor
+    return kept
 
 
 @njit(
@@ -303,8 +372,13 @@ def _select(ground, scratch, touched_count, clauses, one_edition, in_order, heap
     if most == 0:
         return 0
     is_heap, worst = False, np.float32(0)
-    floor = _floor(scratch, touched_count, most)
+    # Each of the highest maxima stands for one that is as high: a first floor, which lets few too many pass.
+    highest = _find_maxima(scratch, touched_count)
+    floor = _floor(scratch.maxima[:touched_count], highest, most)
     last = _collect(scratch, touched_count, floor, np.float32(np.inf))
+    closer = _floor(scratch.candidate_scores[:last], highest, most)
+    if closer > floor:
+        floor, last = closer, _drop(scratch, last, closer)
     index = 0
     while index < last or (kept < most and floor > 0):
         if index == last:
@@ -389,37 +463,42 @@ def _dot(one, other):
 
 
 @njit(
-    types.void(
-        readonly(types.float32, 2), readonly(types.int64), readonly(types.float32), types.float32[::1]
-    ),
+    [
+        types.void(readonly(kind, 2), readonly(types.int64), readonly(types.float32), types.float32[::1])
+        for kind in (types.float32, types.int8)
+    ],
     fastmath=True,
     nogil=True,
     cache=True,
 )
 def _dots(rows, numbers, vector, out):
     """Multiply rows of a matrix, -1 for none, by a vector; four at a time, so that their loads overlap."""
-    count, dimensions = len(numbers), len(vector)
+    count, dimensions, line = len(numbers), len(vector), _LINE_BYTES // rows.itemsize
     place = 0
-    for ahead in range(min(2 * _AHEAD, count)):
-        for index in range(0, dimensions, BLOCK):
+    for ahead in range(min(_FACTORS_AHEAD, count)):
+        for index in range(0, dimensions, line):
             _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
     while place + 4 <= count and numbers[place : place + 4].min() >= 0:
         one, two = rows[numbers[place]], rows[numbers[place + 1]]
         three, four = rows[numbers[place + 2]], rows[numbers[place + 3]]
-        for ahead in range(place + 2 * _AHEAD, min(place + 2 * _AHEAD + 4, count)):
-            for index in range(0, dimensions, BLOCK):
+        for ahead in range(place + _FACTORS_AHEAD, min(place + _FACTORS_AHEAD + 4, count)):
+            for index in range(0, dimensions, line):
                 _fetch(rows, max(numbers[ahead], 0) * dimensions + index)
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
         for index in range(dimensions):
             value = vector[index]
-            a += one[index] * value
-            b += two[index] * value
-            c += three[index] * value
-            d += four[index] * value
+            a += np.float32(one[index]) * value
+            b += np.float32(two[index]) * value
+            c += np.float32(three[index]) * value
+            d += np.float32(four[index]) * value
         out[place], out[place + 1], out[place + 2], out[place + 3] = a, b, c, d
         place += 4
     for rest in range(place, count):
-        out[rest] = _dot(rows[numbers[rest]], vector) if numbers[rest] >= 0 else np.float32(0)
+        total = np.float32(0)
+        if numbers[rest] >= 0:
+            for index in range(dimensions):
+                total += np.float32(rows[numbers[rest], index]) * vector[index]
+        out[rest] = total
 
 
 @njit(
@@ -504,6 +583,8 @@ def _blend(ground, reader, weight, order, rerank_count, positions, scores):
         rows[place] = slot if slot < row_count else -1
         sparse[place] = scores[order[place]]
     _dots(ground.target_factors, rows, reader, by_factors)
+    for place in range(count):
+        by_factors[place] *= ground.target_scales[max(rows[place], 0)]
     sparse_mean, factors_mean = _mean_of_highest(sparse), _mean_of_highest(by_factors)
     lowest = np.float32(np.inf)
     for place in range(count):
@@ -555,17 +636,17 @@ def _find_strongest(ground, scratch, history, preferences, liked):
         row = ground.slot_of[history[liked[step]]]
         if row < row_count:
             longest = max(longest, ground.indptr[row + 1] - ground.indptr[row])
-    found = np.empty(longest + 1, dtype=np.int64)
+    found = np.empty(longest + 1, dtype=np.uint64)
     for step in range(len(liked)):
         source = history[liked[step]]
         preference = preferences[liked[step]] * ground.recency[step]
         row = ground.slot_of[source]
         if row < row_count:
             # First without a branch, as few of them are chosen and nothing tells which.
-            count = 0
-            for cell in range(ground.indptr[row], ground.indptr[row + 1]):
+            count = np.uint64(0)
+            for cell in range(np.uint64(ground.indptr[row]), np.uint64(ground.indptr[row + 1])):
                 found[count] = cell
-                count += chosen[np.uint32(ground.indices[cell])]
+                count += np.uint64(chosen[np.uint32(ground.indices[cell])])
             for place in range(count):
                 cell = found[place]
                 slot = np.uint32(ground.indices[cell])
@@ -582,8 +663,8 @@ def _find_strongest(ground, scratch, history, preferences, liked):
 
 @njit(
     types.UniTuple(types.int64, 2)(
-        GROUND,
-        SCRATCH,
+        readonly(types.int64),  # ground's layout
+        readonly(types.int64),  # scratch's
         readonly(types.int32),  # history
         readonly(types.float32),  # preferences
         readonly(types.boolean),  # read
@@ -597,17 +678,15 @@ def _find_strongest(ground, scratch, history, preferences, liked):
         types.boolean,  # with_reasons
         types.int64,  # rerank_count
         types.float32,  # rerank_weight
-        types.int32[::1],  # out_positions
-        types.float32[::1],  # out_scores
-        types.int32[::1],  # out_sources
-        types.float32[::1],  # out_shares
+        types.int32[:, ::1],  # out_positions, out_sources
+        types.float32[:, ::1],  # out_scores, out_shares
     ),
     nogil=True,
     cache=True,
 )
 def rank_arrays(
-    ground,
-    scratch,
+    ground_layout,
+    scratch_layout,
     history,
     preferences,
     read,
@@ -621,12 +700,13 @@ def rank_arrays(
     with_reasons,
     rerank_count,
     rerank_weight,
-    out_positions,
-    out_scores,
-    out_sources,
-    out_shares,
+    out_books,
+    out_numbers,
 ):
     """Rank; returns how many places follow from the history, and how many are filled in all."""
+    ground, scratch = _ground_of(ground_layout), _scratch_of(scratch_layout)
+    out_positions, out_sources = out_books[0], out_books[1]
+    out_scores, out_shares = out_numbers[0], out_numbers[1]
     marks, places = scratch.marks, len(out_positions)
     liked = np.empty(min(len(history), len(ground.recency)), dtype=np.int32)
     liked_count = 0

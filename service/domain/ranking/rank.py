@@ -47,16 +47,13 @@ def rank(
 ) -> Ranking:
     """Rank for a history; whatever it says was read or is not wanted is left out as `wishes` have it.
 
-    Without reasons, sources and shares are 0.
+    Without reasons, sources are meaningless and shares are 0.
     """
-    places = wishes.places
-    positions = np.empty(places, dtype=np.int32)
-    scores = np.zeros(places, dtype=np.float32)
-    sources = np.zeros(places, dtype=np.int32)
-    shares = np.zeros(places, dtype=np.float32)
+    books = np.empty((2, wishes.places), dtype=np.int32)  # positions, sources
+    numbers = np.zeros((2, wishes.places), dtype=np.float32)  # scores, shares
     learned, count = rank_arrays(
-        ground,
-        scratch,
+        ground.layout,
+        scratch.layout,
         history.positions,
         history.preferences,
         history.read,
@@ -70,15 +67,9 @@ def rank(
         with_reasons,
         settings.rerank_count,
         settings.rerank_weight,
-        positions,
-        scores,
-        sources,
-        shares,
+        books,
+        numbers,
     )
-    return Ranking(
-        positions[:count].tolist(),
-        scores[:count].tolist(),
-        sources[:learned].tolist(),
-        shares[:learned].tolist(),
-        learned,
-    )
+    positions, sources = books.tolist()
+    scores, shares = numbers.tolist()
+    return Ranking(positions[:count], scores[:count], sources[:learned], shares[:learned], learned)

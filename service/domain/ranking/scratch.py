@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.ranking.layout import laid_out
+
 # Slots whose scores lie in one line of memory: what was touched is looked through and cleaned line by line.
 BLOCK = 16
 REGION = 64  # blocks: where none of these was touched, none is looked at
@@ -21,10 +23,12 @@ class Scratch(NamedTuple):
     regions: NDArray[np.uint8]  # by so many blocks; 0 between calls
     maxima: NDArray[np.float32]  # the highest score of each block touched
     candidates: NDArray[np.int32]  # slots
+    candidate_scores: NDArray[np.float32]
     chosen: NDArray[np.uint8]  # by slot; 0 between calls
     strongest: NDArray[np.float32]  # by slot, of those that are chosen
     strongest_source: NDArray[np.int32]
     marks: NDArray[np.uint8]  # by position; 0 between calls
+    layout: NDArray[np.int64]  # of all of these, see there
 
     @classmethod
     def of(cls, slot_count: int) -> "Scratch":
@@ -32,18 +36,20 @@ class Scratch(NamedTuple):
         region_count = -(-slot_count // (BLOCK * REGION))
         block_count = region_count * REGION
         slot_count = block_count * BLOCK
-        return cls(
+        arrays = (
             np.zeros(slot_count, dtype=np.float32),
             np.zeros(block_count + 1, dtype=np.int32),
             np.zeros(block_count, dtype=np.uint8),
             np.zeros(region_count, dtype=np.uint8),
             np.zeros(block_count, dtype=np.float32),
             np.zeros(slot_count + 1, dtype=np.int32),
+            np.zeros(slot_count + 1, dtype=np.float32),
             np.zeros(slot_count, dtype=np.uint8),
             np.zeros(slot_count, dtype=np.float32),
             np.zeros(slot_count, dtype=np.int32),
             np.zeros(slot_count, dtype=np.uint8),
         )
+        return cls(*laid_out(arrays))
 
     @property
     def slot_count(self) -> int:

@@ -1,0 +1,30 @@
+"""Where arrays lie in memory, written down once, so that compiled code finds all of them by one array.
+
+To take thirty arrays over from Python takes numba longer than some rankings take. Knows nothing of what is in
+them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WORDS = 5  # of an array, and two for each of its dimensions
+
+
+def laid_out(arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    """Return C-contiguous arrays and, as the last, their layout: what numba makes of a tuple of all of them.
+
+    Of each array the words of numba's ArrayModel: no counter of references and no owner, which are left to
+    whoever keeps the tuple, the number of items and their size, the address, the shape and the strides.
+    """
+    layout = np.empty(sum(_WORDS + 2 * array.ndim for array in arrays) + _WORDS + 2, dtype=np.int64)
+    everything = (*arrays, layout)
+    words = [
+        (0, 0, array.size, array.itemsize, array.__array_interface__["data"][0], *array.shape, *array.strides)
+        for array in everything
+    ]
+    layout[:] = np.concatenate(words)
+    layout.flags.writeable = False
+    return everything
