@@ -77,10 +77,14 @@ def evaluate(
 def _compared(
     settings: Settings, order: str, seed: int, report: "Callable[[str, float], None]"
 ) -> "tuple[str, list[Evaluation]]":
-    from service.training import compare
+    from service.training import compare, has_implicit
 
     log, books, book_ids = stored_data(settings)
     how = training_settings(order)
+    if not has_implicit():
+        complain(
+            "iALS (implicit) is left out: the package implicit is missing; `pip install implicit` adds it"
+        )
     found = compare(log, book_ids, settings=how, seed=seed, books=books, others=True, progress=report)
     return f"on a {'latest' if how.ordered else 'random'} fifth held out", found
 

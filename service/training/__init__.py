@@ -1,5 +1,6 @@
 """Interactions in, a model and its figures out; knows neither storage nor snapshots on disk."""
 
+from service.training.baselines import has_implicit
 from service.training.chart import chart
 from service.training.errors import TrainingError
 from service.training.evaluation import evaluate, evaluate_ranker, popularity_alone, served, trial_of
@@ -20,6 +21,7 @@ __all__ = [
     "data_digest",
     "evaluate",
     "evaluate_ranker",
+    "has_implicit",
     "popularity_alone",
     "refusal",
     "served",

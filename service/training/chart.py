@@ -5,7 +5,7 @@ from html import escape
 
 from service.training.figures import Evaluation
 
-_WIDTH, _LABEL, _BAR, _GAP = 760, 220, 16, 30
+_WIDTH, _LABEL, _BAR, _GAP = 920, 380, 16, 30
 _PANELS = (("Recall@20", "recall", "#2b6cb0"), ("NDCG@20", "ndcg", "#2f855a"))
 
 

@@ -129,11 +129,16 @@ def evaluate(
     return evaluate_ranker(model.method, served(model), trial, seed=seed, progress=progress)
 
 
-def served(model: ItemModel) -> Ranker:
-    """Return the ranking that readers get from this model."""
+def served(model: ItemModel, *, whole: bool = False) -> Ranker:
+    """Return the ranking that readers get from this model, or with `whole` from those who ask for all of it.
+
+    Who asks for any edition and any volume gets what the model alone says, as the baselines are ranked.
+    """
 
     def ranker(trial: Trial, progress: Report | None = None) -> NDArray[np.int32]:
-        return recommend(model, trial.known, trial.reader_ids, books=trial.books, progress=progress)
+        return recommend(
+            model, trial.known, trial.reader_ids, books=trial.books, whole=whole, progress=progress
+        )
 
     return ranker
 
@@ -145,11 +150,13 @@ def recommend(
     *,
     books: Sequence[Book] | None = None,
     places: int = PLACES,
+    whole: bool = False,
     progress: Report | None = None,
 ) -> NDArray[np.int32]:
     """Rank for each reader what is not in their history: [readers, places] positions, -1 where books run out.
 
-    By the very class that serves, but that what was only looked at or wished for is left out too.
+    By the very class that serves, but that what was only looked at or wished for is left out too. With
+    `whole` a list may hold any edition and any volume.
     """
     named = [_book(book_id) for book_id in model.book_ids.tolist()] if books is None else books
     live = Recommender.of(named, log, model)
@@ -166,7 +173,13 @@ def recommend(
     for row, reader_id in enumerate(reader_ids.tolist()):
         if progress and row % _READERS_BETWEEN_REPORTS == 0:
             progress(row / len(reader_ids))
-        query = Query(reader_id, exclude_book_ids=seen.get(reader_id, ()), places=places)
+        query = Query(
+            reader_id,
+            exclude_book_ids=seen.get(reader_id, ()),
+            places=places,
+            any_edition=whole,
+            any_volume=whole,
+        )
         best = np.array(live.ranked(query), dtype=np.int64)
         found[row, : len(best)] = positions_of(model.book_ids, best)
     return found

@@ -68,8 +68,9 @@ def compare(
     """Train on a part of the log and judge by the rest: popularity first, then the model.
 
     What is held out is the latest part of each list, or a random one where the settings take no notice of
-    order. With `others` the baselines stand between the two. Raises TrainingError when a part is too small
-    to learn from or to judge by.
+    order. With `others` the baselines stand between the two, and behind them the model by itself, which as
+    little as they holds editions and volumes back. Raises TrainingError when a part is too small to learn
+    from or to judge by.
     """
     settings = settings or TrainingSettings()
     report = progress or (lambda stage, done: None)
@@ -86,6 +87,7 @@ def compare(
     rankers = {"popularity": lambda: served(popularity_alone(model))}
     if others:
         rankers |= baselines(trial, settings)
+        rankers[f"{model.method}, any volume and edition"] = lambda: served(model, whole=True)
     rankers[model.method] = lambda: served(model)
     found = []
     for name, learned in rankers.items():

@@ -17,6 +17,7 @@ from service.training.lists import Lists, lists_of
 from service.training.settings import TrainingSettings
 from service.training.sparse_linear import by_source, learn_weights
 from service.training.threads import default_thread_count
+from service.training.walks import Neighbours, extend
 from service.training.whole_numbers import in_whole_numbers
 
 METHOD = "sparse linear, re-ranked by factors"
@@ -48,7 +49,7 @@ def train(
     lists = lists_of(liked.latest(settings.longest_history), len(book_ids))
     report("reading interactions", 1.0)
     threads = thread_count or default_thread_count()
-    indptr, indices, weights, penalty = _neighbours(lists, settings, threads, report)
+    neighbours, penalty = _neighbours(lists, settings, threads, report)
     sources, targets = _factors(lists, settings, threads, report)
     whole, scales = in_whole_numbers(targets)
     return ItemModel(
@@ -56,9 +57,9 @@ def train(
         method=METHOD,
         trained_at=time.time_ns() // 1_000,
         book_ids=np.array(book_ids, dtype=np.int64),
-        indptr=indptr,
-        indices=indices,
-        weights=weights,
+        indptr=neighbours.indptr,
+        indices=neighbours.indices,
+        weights=neighbours.weights,
         popularity=np.bincount(liked.books, weights=liked.preferences, minlength=len(book_ids)).astype(
             np.float32
         ),
@@ -93,7 +94,7 @@ def _silent(stage: str, done: float) -> None:
 
 def _neighbours(
     lists: Lists, settings: TrainingSettings, threads: int, report: Progress
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Neighbours, NDArray[np.float32]]:
     together = count_together(
         lists,
         reader_weights(lists, settings.history_exponent),
@@ -115,7 +116,21 @@ def _neighbours(
     )
     # Books that next to nobody read are not lifted without end.
     penalty = np.maximum(together.diagonal, 0.01) ** -settings.popularity_exponent
-    return *by_source(together, learned, penalty.astype(np.float32)), penalty.astype(np.float32)
+    penalty *= np.exp(settings.lateness_weight * lists.lateness())
+    factors = penalty.astype(np.float32)
+    extended = extend(
+        Neighbours(*by_source(together, learned, factors)),
+        lists,
+        factors,
+        walk_weight=settings.walk_weight,
+        next_weight=settings.next_weight,
+        next_window=settings.next_window,
+        next_decay=settings.next_decay,
+        neighbour_count=settings.neighbour_count,
+        thread_count=threads,
+        done=lambda share: report("walking on from neighbours", share),
+    )
+    return extended, factors
 
 
 def _factors(

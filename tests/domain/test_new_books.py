@@ -1,6 +1,7 @@
 """Books that the model has not learned of, found by what is known of them until somebody has read them."""
 
 from service.domain.answers import Query
+from service.domain.books import Book
 from service.domain.interactions import InteractionType
 from service.domain.recommender import Recommender
 from tests.domain.shop import book, did, log_of, model_of
@@ -49,6 +50,33 @@ def test_a_book_of_the_model_that_nobody_has_read_is_new_too():
 def test_a_history_of_new_books_alone_leads_to_books_like_them():
     assert 1 in learned(did(7, 10), books=[BY_DOYLE])
     assert 1 not in learned(did(7, 10, InteractionType.NOT_INTERESTED), books=[BY_DOYLE])
+
+
+def test_every_new_book_of_a_large_shelf_leads_to_books_like_it():
+    many = [book(number, "mystery", authors=("Doyle",)) for number in range(100, 400)]
+    assert {1, 2} <= learned(did(7, 100), books=many).keys()
+
+
+# Those who read a book may have read nothing else: then it is not new, and nothing was learned of it.
+LONELY = book(20, "travel", authors=("Verne",))
+LONELY_MODEL = model_of({1: {4: 1.0}, 2: {4: 1.0}, 3: {4: 1.0}, 4: {1: 1.0}}, [1, 2, 3, 4, 20])
+
+
+def test_a_history_of_a_book_without_neighbours_leads_to_books_like_it():
+    found = learned(did(7, 20), did(8, 20), books=[LONELY], model=LONELY_MODEL)
+    assert list(found) == [3, 4]  # by its author, then by its category
+    assert (found[3].because_id, found[3].share) == (20, 1.0)
+
+
+def test_a_book_without_neighbours_is_like_others_and_not_like_itself():
+    found = learned(did(7, 20), books=[LONELY], model=LONELY_MODEL, include_read=True)
+    assert list(found) == [3, 4]
+    assert 20 not in learned(did(7, 3), books=[LONELY], model=LONELY_MODEL)
+
+
+def test_books_of_which_nothing_is_known_get_no_neighbours_by_content():
+    bare = Book(20, "Untold")
+    assert not learned(did(7, 20), books=[bare], model=LONELY_MODEL)
 
 
 def test_a_book_that_is_put_while_the_shop_is_open_is_found_at_once():

@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_evaluation_compares_with_popularity_as_table_and_json(prepared_shop):
     assert result.returncode == 0, result.stderr
     rows = {row["method"]: row for row in json.loads(result.stdout)}
     ours = rows.pop("sparse linear, re-ranked by factors")
-    assert set(rows) == {"popularity", "item-kNN", "EASE", "iALS"}
+    alone = "sparse linear, re-ranked by factors, any volume and edition"
+    assert set(rows) == {"popularity", "item-kNN", "EASE", "iALS", "iALS (implicit)", alone}
     assert ours["recall@20"] >= 2 * rows["popularity"]["recall@20"]
     low, high = ours["recall_interval"]
     assert low < ours["recall@20"] < high
@@ -88,6 +90,18 @@ def test_evaluation_compares_with_popularity_as_table_and_json(prepared_shop):
     table = command(prepared_shop, "evaluate", "--seed", "3", "--chart", str(drawn)).stdout
     assert f"{ours['recall@20']:.4f}" in table
     assert f"{ours['recall@20']:.4f}" in drawn.read_text()
+
+
+def test_evaluation_without_the_package_implicit_leaves_its_row_out_and_says_so(shop, monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit", None)
+    result = command(shop, "evaluate", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "iALS (implicit)" not in {row["method"] for row in json.loads(result.stdout)}
+    told = [line for line in result.stderr.splitlines() if line.startswith("recommendations: ")]
+    assert told == [
+        "recommendations: iALS (implicit) is left out: the package implicit is missing;"
+        " `pip install implicit` adds it"
+    ]
 
 
 def test_the_model_in_use_is_judged_by_a_file_as_it_serves(shop):

@@ -24,6 +24,7 @@ STAGES = (
     "reading interactions",
     "counting what is read together",
     "learning neighbours",
+    "walking on from neighbours",
     "learning factors",
     "learning what comes next",
 )
@@ -133,7 +134,7 @@ def test_on_the_sample_shop_recall_is_at_least_twice_popularitys(tmp_path: Path)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("settings", "least_recall", "least_ndcg"),
-    [(TrainingSettings(), 0.22, 0.125), (TrainingSettings.without_order(), 0.235, 0.135)],
+    [(TrainingSettings(), 0.23, 0.134), (TrainingSettings.without_order(), 0.235, 0.135)],
     ids=["ordered", "sets"],
 )
 def test_on_amazon_book_the_holdouts_bars_are_held(
@@ -151,6 +152,6 @@ def test_on_amazon_book_the_holdouts_bars_are_held(
         readers, books, np.full(count, 4, np.uint8), np.full(count, np.nan, np.float32), np.arange(count)
     )
     popular, learned = compare(log, np.unique(books), settings=settings)
-    # Figures of all readers are .230 and .131 (ordered), .247 and .143 (sets); 10,000 are judged here.
+    # Figures of all readers are .241 and .142 (ordered), .261 and .158 (sets); 10,000 are judged here.
     assert learned.recall > max(least_recall, 5 * popular.recall)
     assert learned.ndcg > least_ndcg
