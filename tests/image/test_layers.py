@@ -12,7 +12,7 @@ from tests.image.containers import engine
 
 _NAMED = (".pem", ".key", ".crt", ".cer", ".p12", ".pfx", ".jks")
 # With something in it: programs that read and write keys hold the bare lines.
-_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\r?\n[\w+/=:-]{16}")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-{5}\r?\n[\w+/=:-]{16}")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n[\w+/=]{16}")
 
 
