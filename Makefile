@@ -1,7 +1,7 @@
 # The verbs of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve call test check bench bench-scale image e2e proto lock clean
+.PHONY: help serve call test check bench bench-scale image cluster-certs e2e proto lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ IMAGE ?= localhost/recommendations:$(VERSION)
 COMMIT_EPOCH = $(shell git log -1 --format=%ct)
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(READY) certs/dev/ca.crt var/.shop ## set up what is missing, then run the service with the sample bookshop
 	@exec $(BIN)/recommendations serve --hints
@@ -45,6 +45,8 @@ image: ## build the container image (IMAGE=name:tag, BASE=a Debian with Python, 
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
 		--build-arg CREATED=$$(date --utc --date @$(COMMIT_EPOCH) +%Y-%m-%dT%H:%M:%SZ) $(BUILD_ARGS) --tag $(IMAGE) .
 
+cluster-certs: k8s/overlays/dev/certs/ca.crt ## make the certificates that k8s/overlays/dev wants
+
 e2e: $(READY) ## drills on the cluster that KUBECONFIG names (needs IMAGE in it)
 	$(BIN)/python -m tests.e2e $(ARGS)
 
@@ -65,7 +67,7 @@ RESOLVE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
 	--prerelease if-necessary-or-explicit --custom-compile-command 'make lock'
 
 clean: ## remove everything that the verbs made, certificates and data included
-	rm -rf $(VENV) var certs/dev build dist
+	rm -rf $(VENV) var certs/dev k8s/overlays/dev/certs build dist
 
 # The virtual environment, from the lock file alone: every package by its hash.
 $(READY): requirements.lock pyproject.toml
@@ -77,8 +79,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-certs/dev/ca.crt: | $(READY)
-	$(BIN)/recommendations certs --directory certs/dev
+certs/dev/ca.crt k8s/overlays/dev/certs/ca.crt: | $(READY)
+	$(BIN)/recommendations certs --directory $(@D)
 
 # The sample bookshop: database, readers, a trained model. Every step can be repeated.
 var/.shop: | $(READY)

@@ -1,8 +1,10 @@
 """The image by its name in IMAGE, and a pod of the dev overlay with the sample bookshop in it."""
 
 import os
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,12 @@ from tests.image.containers import Pod, copy_state, engine
 from tests.k8s.rendering import Manifests, of_kind
 from tests.tools import missing
 
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    name = os.environ.get("IMAGE", "localhost/recommendations:0.1.0")
+    name = os.environ.get("IMAGE", f"localhost/recommendations:{PROJECT['version']}")
     if "Error" in engine("image", "inspect", "--format={{.Id}}", name, check=False):
         missing(f"there is no image {name}; make it with: make image")
     return name

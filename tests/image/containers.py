@@ -19,13 +19,13 @@ from tests.tools import require_tool, wait_until
 
 ENGINE = os.environ.get("ENGINE", "docker")
 # Against hanging, not a measure: what takes seconds takes minutes where two processors do everything at once.
-_PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 300.0
 
 
 def engine(*arguments: str | Path, check: bool = True) -> str:
     """Run the engine and return what it printed, its complaints behind it."""
     command = [require_tool(ENGINE), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert not check or result.returncode == 0, f"{command}: {result.stderr}"
     return result.stdout + result.stderr
 
@@ -164,15 +164,15 @@ class Container:
         """Return this machine's port for one of the container's."""
         return int(self.inspect()["NetworkSettings"]["Ports"][f"{number}/tcp"][0]["HostPort"])
 
-    def get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port(8080)}{path}", timeout=30) as answer:
+    def get(self, path: str, timeout_seconds: float = 30) -> str:
+        with urlopen(f"http://127.0.0.1:{self.port(8080)}{path}", timeout=timeout_seconds) as answer:
             return answer.read().decode()
 
     def wait_ready(self) -> None:
-        wait_until(lambda: self._answers("/readyz"), _PATIENCE_SECONDS, "readiness of the container")
+        wait_until(lambda: self._answers("/readyz"), PATIENCE_SECONDS, "readiness of the container")
 
     def wait_alive(self) -> None:
-        wait_until(lambda: self._answers("/livez"), _PATIENCE_SECONDS, "life of the container")
+        wait_until(lambda: self._answers("/livez"), PATIENCE_SECONDS, "life of the container")
 
     def _answers(self, path: str) -> bool:
         state = self.inspect()["State"]

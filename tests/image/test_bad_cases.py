@@ -63,9 +63,14 @@ def test_a_wrong_model_volume_leaves_it_unready_and_says_so(pod):
 
 
 def test_beyond_its_memory_it_is_ended_and_nothing_else_is(pod):
+    neighbour = pod.start()
+    before = neighbour.inspect()["State"]
     container = pod.start(options=["--memory=96m", "--memory-swap=96m"], ready=False)
     assert container.wait() == 137
     assert container.inspect()["State"]["OOMKilled"]
+    assert neighbour.get("/readyz")
+    after = neighbour.inspect()["State"]
+    assert (after["Pid"], after["OOMKilled"]) == (before["Pid"], False)
 
 
 def test_a_directory_that_cannot_be_written_is_named(pod):

@@ -2,10 +2,12 @@
 
 import json
 import os
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from tests.image.containers import engine
+from tests.k8s.rendering import settings_of
 from tests.tools import missing
 
 
@@ -78,12 +80,14 @@ def test_no_compiler_is_in_it(image):
     assert found.strip() == ""
 
 
-def test_no_key_and_no_certificate_but_public_roots(files):
-    keys = [name for name in files if name.endswith((".pem", ".key", ".crt", ".p12"))]
-    assert {name.rsplit("/", 2)[-2:][0] + "/" + name.rsplit("/", 1)[1] for name in keys} == {
-        "certifi/cacert.pem",
-        "_credentials/roots.pem",
-    }
+def test_the_roots_that_production_trusts_are_there(image, manifests):
+    # By the image alone: no variable says where they are.
+    config = json.loads(engine("image", "inspect", image))[0]["Config"]
+    assert not [each for each in config["Env"] if each.startswith("SSL_CERT")]
+    url = urlsplit(settings_of(manifests.render("prod"))["RECOMMENDATIONS_DATABASE_URL"])
+    file = dict(parse_qsl(url.query))["sslrootcert"]
+    count = "import ssl, sys; print(len(ssl.create_default_context(cafile=sys.argv[1]).get_ca_certs()))"
+    assert int(inside(image, "python", "-c", count, file)) > 0
 
 
 def test_the_program_cannot_change_itself(image):

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -12,6 +11,7 @@ import pytest
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 from onlinebooks.recommendations.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
+from tests.image.containers import PATIENCE_SECONDS
 from tests.tools import require_tool, wait_until
 
 RECOMMEND = "onlinebooks.recommendations.v1.RecommendationService/Recommend"
@@ -87,8 +87,10 @@ def test_the_first_process_drains_on_sigterm_and_no_call_fails(pod, connect):
     assert set(outcomes) == {"ok"}
 
 
-def test_probes_are_answered_while_every_thread_that_answers_calls_is_busy(pod, connect):
+def test_probes_are_answered_in_their_time_while_every_thread_that_answers_calls_is_busy(pod, connect):
     container = pod.start(settings={"RECOMMENDATIONS_HANDLER_THREADS": "1"})
+    server = pod.container("recommendations")
+    probes = [server[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     done = threading.Event()
     answered: list[int] = []
     with connect(container.port(50051)) as channel, ThreadPoolExecutor(32) as pool:
@@ -101,20 +103,24 @@ def test_probes_are_answered_while_every_thread_that_answers_calls_is_busy(pod, 
 
         calls = [pool.submit(call, number + 1) for number in range(32)]
         try:
-            for path in ("/livez", "/readyz", "/metrics") * 5:
+            for probe in probes * 5:
                 before = len(answered)
-                # A probe's own five seconds are no measure where much else runs; `get` waits 30.
-                assert container.get(path)
-                while len(answered) < before + 32:
-                    time.sleep(0.01)
+                # The kubelet waits no longer either.
+                assert container.get(probe["httpGet"]["path"], timeout_seconds=probe["timeoutSeconds"])
+                wait_until(lambda before=before: len(answered) >= before + 32, 300, "calls meanwhile")
+            assert container.get("/metrics")
         finally:
             done.set()
         assert [each.result() for each in calls] == [None] * 32
 
 
 def test_a_signal_before_it_is_ready_ends_it_at_once(empty_pod, dev):
-    # The database that it waits for is nowhere.
-    settings = {"RECOMMENDATIONS_DATABASE_URL": "postgresql://shop@127.0.0.1:1/shop"}
+    # The database that it waits for is nowhere. Had it calls to drain, it would outlast the patience with it.
+    settings = {
+        "RECOMMENDATIONS_DATABASE_URL": "postgresql://shop@127.0.0.1:1/shop",
+        "RECOMMENDATIONS_DRAIN_SECONDS": str(2 * PATIENCE_SECONDS),
+        "RECOMMENDATIONS_GRACE_SECONDS": str(2 * PATIENCE_SECONDS),
+    }
     container = empty_pod().start(settings=settings, ready=False)
     container.wait_alive()
     container.signal("SIGTERM")

@@ -40,6 +40,11 @@ class Manifests:
         make_development_certificates(self.certificates)
         self._kubectl = require_tool("kubectl")
 
+    def add_setting(self, overlay: str, line: str) -> None:
+        """Put a line into the settings of an overlay, as an operator would."""
+        with (self._root / "overlays" / overlay / "settings.env").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
     def render(self, overlay: str, components: Sequence[str] = ()) -> list[Object]:
         """Return the objects of an overlay with components."""
         folder = self._root / "overlays" / "-".join([overlay, *components])

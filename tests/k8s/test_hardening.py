@@ -49,8 +49,22 @@ def test_pods_know_nothing_of_the_cluster(pods, overlay):
 def test_every_container_asks_for_and_is_held_to_resources(pods):
     for name, pod, _ in pods:
         for container in containers(pod):
-            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
-            assert container["resources"]["limits"].keys() == {"cpu", "memory"}, name
+            for kind in ("requests", "limits"):
+                assert container["resources"][kind].keys() == {"cpu", "memory", "ephemeral-storage"}, name
+
+
+def test_a_full_volume_is_refused_before_its_pod_is_evicted(pods):
+    # What is in emptyDirs counts against the containers' limit, and going beyond that ends the pod.
+    for name, pod, _ in pods:
+        volumes = sum(
+            mebibytes(volume["emptyDir"]["sizeLimit"]) for volume in pod["volumes"] if "emptyDir" in volume
+        )
+        for container in containers(pod):
+            assert mebibytes(container["resources"]["limits"]["ephemeral-storage"]) > volumes, name
+
+
+def mebibytes(text: str) -> int:
+    return int(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
 
 
 def test_images_have_a_version_or_a_digest(pods):
@@ -87,14 +101,24 @@ def test_secrets_are_files_of_the_group_and_come_as_directories(pods):
 
 
 def test_recommended_labels_are_on_every_object_and_pod(overlay, pods):
-    recommended = {"app.kubernetes.io/name", "app.kubernetes.io/part-of"}
+    recommended = {f"app.kubernetes.io/{each}" for each in ("name", "instance", "part-of")}
     for each in overlay:
-        assert recommended <= each["metadata"].get("labels", {}).keys() or each["kind"] in (
-            "ConfigMap",
-            "Secret",
-        ), (each["kind"], each["metadata"]["name"])
+        assert recommended <= each["metadata"].get("labels", {}).keys(), (
+            each["kind"],
+            each["metadata"]["name"],
+        )
     for name, _, labels in pods:
-        assert "app.kubernetes.io/name" in labels, name
+        assert {"app.kubernetes.io/name", "app.kubernetes.io/instance"} <= labels.keys(), name
+        if name == "Deployment recommendations":
+            assert "app.kubernetes.io/version" in labels
+
+
+def test_no_selector_holds_what_changes(overlay):
+    # A Deployment's and a StatefulSet's can never be changed.
+    for each in overlay:
+        if each["kind"] in ("Deployment", "StatefulSet"):
+            selected = each["spec"]["selector"]["matchLabels"].keys()
+            assert selected <= {"app.kubernetes.io/name", "app.kubernetes.io/component"}
 
 
 def test_nothing_passes_that_no_policy_opens(overlay):
