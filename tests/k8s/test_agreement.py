@@ -5,11 +5,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from service.operations.tracer import FLUSH_SECONDS
 from service.settings import Settings, variable
 from tests.k8s.rendering import containers, of_kind, pod_templates, settings_of
 
-# Spans that are queued are sent for so long at the end.
-FLUSH_SECONDS = 10
 # CoreDNS tells clients and its own cache to keep an answer for so long.
 DNS_KEEPS_SECONDS = 5
 
