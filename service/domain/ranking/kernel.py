@@ -13,6 +13,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 
 from service.domain.compiled import get_or_insert_function, intrinsic, njit, types
 from service.domain.ranking.ground import Ground
+from service.domain.ranking.layout import bytes_of
 from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 
 # Marks of a position during a call.
@@ -74,6 +75,8 @@ def _taken_up(kind: types.NamedTuple) -> Any:
     @intrinsic
     def take_up(_context, layout):
         def generate(context, builder, signature, arguments):
+            if context.get_abi_sizeof(context.get_value_type(kind)) != bytes_of([each.ndim for each in kind]):
+                raise NotImplementedError("this numba keeps arrays in another form than layout.py writes")
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
             return builder.load(builder.bitcast(data, context.get_value_type(kind).as_pointer()))
 

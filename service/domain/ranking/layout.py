@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_WORDS = 5  # of an array, and two for each of its dimensions
+_WORD_BYTES = 8
+
+
+def _words_of(dimensions: int) -> int:
+    """Return how many words an array takes up in a layout."""
+    return 5 + 2 * dimensions
+
+
+def bytes_of(dimensions: Sequence[int]) -> int:
+    """Return the size of the layout of arrays with so many dimensions each."""
+    return _WORD_BYTES * sum(map(_words_of, dimensions))
 
 
 def laid_out(arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
@@ -19,7 +29,7 @@ def laid_out(arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
     Of each array the words of numba's ArrayModel: no counter of references and no owner, which are left to
     whoever keeps the tuple, the number of items and their size, the address, the shape and the strides.
     """
-    layout = np.empty(sum(_WORDS + 2 * array.ndim for array in arrays) + _WORDS + 2, dtype=np.int64)
+    layout = np.empty(sum(_words_of(array.ndim) for array in arrays) + _words_of(1), dtype=np.int64)
     everything = (*arrays, layout)
     words = [
         (0, 0, array.size, array.itemsize, array.__array_interface__["data"][0], *array.shape, *array.strides)
