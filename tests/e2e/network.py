@@ -9,11 +9,11 @@ _CONNECT = """
 import socket, sys, time
 for address in sys.argv[1:]:
     host, port = address.rsplit(":", 1)
-    state, until = "", time.monotonic() + 5
+    state, until = "", time.monotonic() + 3
     # A policy learns of a new pod a moment after its start.
     while state != "open" and time.monotonic() < until:
         try:
-            socket.create_connection((host, int(port)), 3).close()
+            socket.create_connection((host, int(port)), 2).close()
             state = "open"
         except socket.gaierror:
             state = "unknown"

@@ -43,8 +43,9 @@ def set_up() -> None:
     _start_prometheus()
     _pods_wait_for_the_client_ca()
     kubectl("wait", "--for=condition=complete", "job/recommendations-migrate", "--timeout=120s")
-    _import_the_sample()
+    # Now: the longer pods have waited for it, the longer is the kubelet's pause before it looks again.
     put_client_ca(secret_data("recommendations-ca")["ca.crt"])
+    _import_the_sample()
     _pods_wait_for_a_model()
     train("first-model")
     rolled_out()

@@ -44,7 +44,7 @@ def bad_image(_: Observed) -> None:
         ]
 
     wait_until(broken_runs, "the start of the broken image")
-    if "timed out" not in kubectl("rollout", "status", DEPLOYMENT, "--timeout=15s", check=False):
+    if "timed out" not in kubectl("rollout", "status", DEPLOYMENT, "--timeout=10s", check=False):
         raise Failed("the broken image was rolled out")
     if not good <= set(ready_servers()):
         raise Failed("a pod that served went away")
