@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Self
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from service.domain.model import ItemModel
@@ -23,6 +24,8 @@ _JOIN_SECONDS = 2.0
 _CORE_SHARE_BESIDE_CALLS = 0.25
 # A version that was refused stays so until somebody mends it: it is not downloaded again at every look.
 _REFUSED_SECONDS = 30.0
+
+_LEAST_KNOWN_SHARE = 0.5
 
 _log = logging.getLogger("recommendations.upkeep")
 
@@ -98,19 +101,25 @@ class Upkeep:
             if promoted == self._refused and time.monotonic() < self._refused_until:
                 return
             try:
-                model = self._models.load(core_share=core_share)
+                self._use(self._models.load(core_share=core_share), core_share)
             except ModelsAway:
                 raise
             except ModelError:
                 self._refused, self._refused_until = promoted, time.monotonic() + _REFUSED_SECONDS
                 raise
-            self._use(model, core_share)
         if self._complaint:
             self._complaint = ""
             _log.info("the model in use is the promoted one again")
         self._conditions.set(MODEL, True)
 
     def _use(self, model: ItemModel, core_share: float) -> None:
+        known = self._recommender.catalogue.positions_of_array(np.asarray(model.book_ids)) >= 0
+        # Some books come and go while a model is in use; another shop's has hardly any in common.
+        if known.sum() < _LEAST_KNOWN_SHARE * len(known):
+            raise ModelError(
+                f"model {model.version}: of its {len(known)} books the catalogue has {known.sum()}, less than"
+                " half; is it another shop's?"
+            )
         warm(model, core_share=core_share)
         self._retired = self._recommender.model
         self._recommender.use_model(model)

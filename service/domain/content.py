@@ -24,7 +24,7 @@ _MOST_SERIES, _MOST_AUTHOR, _MOST_CATEGORY = 30, 30, 10
 _MOST_NEW_ALIKE = 30
 # Of either kind the ones added last: a shop with more of them than this has them in its back rooms.
 _MOST_NEW = 20_000
-_LOOKED_THROUGH = 50_000  # of the books by popularity, for those of a category
+_LOOKED_THROUGH = 50_000  # of the known books, by popularity
 _SAMPLED_ROWS = 1000
 
 

@@ -41,7 +41,12 @@ class Listing:
 
 
 def session(positions: NDArray[np.int32]) -> History:
-    """Return the history of somebody of whom only these books are known, as if they had read them."""
+    """Return the history of somebody of whom only these books are known, as if they had read them.
+
+    A book that is named twice was read where it is named last.
+    """
+    _, from_the_end = np.unique(positions[::-1], return_index=True)
+    positions = positions[np.sort(len(positions) - 1 - from_the_end)]
     yes = np.ones(len(positions), dtype=np.bool_)
     return History(positions, np.ones(len(positions), dtype=np.float32), yes, ~yes)
 

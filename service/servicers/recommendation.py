@@ -168,7 +168,8 @@ class RecommendationServicer(GeneratedServicer):
         encoded = self._kept.get(place, answer)
         if encoded is None:
             encoded = self._encoded(query, listed, answer)
-            if len(query.shown) <= MOST_KEPT_SHOWN:
+            # An answer to nobody in particular is not asked for again.
+            if query.reader_id and len(query.shown) <= MOST_KEPT_SHOWN:
                 self._kept.put(place, encoded, answer)
         name = self._answer_id(answer.strategy, answer.model_version, answer.suggestions)
         return pb.RecommendResponse(recommendation_id=name).SerializeToString() + encoded

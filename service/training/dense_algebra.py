@@ -1,5 +1,8 @@
 """Small dense algebra, compiled: the same bits whatever the number of threads; knows nothing of books.
 
+What calls `_dot` and `_solve` from compiled code stands here too: numba notices changes of a function's own
+file alone, and would go on with the old ones elsewhere.
+
 A BLAS library cuts its work by the number of its threads, and with that changes the order of sums.
 """
 
@@ -111,7 +114,7 @@ def _inverse_root(matrix):
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def dot(left, right):
+def _dot(left, right):
     """Return the inner product of two vectors."""
     value = np.float32(0)
     for k in range(len(left)):
@@ -120,16 +123,79 @@ def dot(left, right):
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def solve(matrix, size, right):
+def _solve(matrix, size, right):
     """Solve A x = b in place for the leading part of a positive definite A; its lower half is read."""
     for i in range(size):
         row = matrix[i]
         for j in range(i):
-            row[j] = (row[j] - dot(row[:j], matrix[j, :j])) / matrix[j, j]
-        row[i] = np.sqrt(row[i] - dot(row[:i], row[:i]))
-        right[i] = (right[i] - dot(row[:i], right[:i])) / row[i]
+            row[j] = (row[j] - _dot(row[:j], matrix[j, :j])) / matrix[j, j]
+        row[i] = np.sqrt(row[i] - _dot(row[:i], row[:i]))
+        right[i] = (right[i] - _dot(row[:i], right[:i])) / row[i]
     for i in range(size - 1, -1, -1):
         right[i] /= matrix[i, i]
         value = right[i]
         for j in range(i):
             right[j] -= matrix[i, j] * value
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def solve_span(start, stop, starts, columns, confidences, whitened, found):
+    """Solve rows start to stop of a factorisation with whitened others: see factors.solve_rows."""
+    size = whitened.shape[1]
+    matrix = np.empty((size, size), dtype=np.float32)
+    right = np.empty(size, dtype=np.float32)
+    for row in range(start, stop):
+        first, count = starts[row], starts[row + 1] - starts[row]
+        out = found[row]
+        if count == 0:
+            continue
+        if count <= size:
+            for i in range(count):
+                left = whitened[columns[first + i]]
+                line = matrix[i]
+                for j in range(i):
+                    line[j] = _dot(left, whitened[columns[first + j]])
+                line[i] = _dot(left, left) + 1 / confidences[first + i]
+                right[i] = 1
+            _solve(matrix, count, right)
+            for i in range(count):
+                factor = whitened[columns[first + i]]
+                for k in range(size):
+                    out[k] += right[i] * factor[k]
+        else:
+            matrix[:] = 0
+            out[:] = 0
+            for i in range(count):
+                factor, confidence = whitened[columns[first + i]], confidences[first + i]
+                for k in range(size):
+                    scaled = confidence * factor[k]
+                    out[k] += scaled
+                    line = matrix[k]
+                    for j in range(k + 1):
+                        line[j] += scaled * factor[j]
+            for k in range(size):
+                matrix[k, k] += 1
+            _solve(matrix, size, out)
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def fold_span(start, stop, starts, counts, books, strengths, sources, penalties, found):
+    """Fold histories start to stop into sources' factors: see directed_factors.fold_in."""
+    longest = len(penalties)
+    matrix = np.empty((longest, longest), dtype=np.float32)
+    right = np.empty(longest, dtype=np.float32)
+    for row in range(start, stop):
+        first, count = starts[row], counts[row]
+        for i in range(count):
+            left = sources[books[first + i]]
+            line = matrix[i]
+            for j in range(i):
+                line[j] = _dot(left, sources[books[first + j]])
+            line[i] = _dot(left, left) + penalties[count - 1 - i] / strengths[first + i]
+            right[i] = 1
+        _solve(matrix, count, right)
+        out = found[row]
+        for i in range(count):
+            factor = sources[books[first + i]]
+            for k in range(len(out)):
+                out[k] += right[i] * factor[k]

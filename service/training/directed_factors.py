@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.compiled import njit
 from service.training.co_reading import starts_of
-from service.training.dense_algebra import dot, solve
+from service.training.dense_algebra import fold_span
 from service.training.factors import solve_rows
 from service.training.lists import Lists
 from service.training.threads import even_spans, over_spans
@@ -95,32 +94,10 @@ def fold_in(
     penalties = (1.0 + np.arange(longest_history)) ** fold_in_exponent
 
     def work(start: int, stop: int) -> None:
-        _fold_in(
+        fold_span(
             start, stop, starts + counts - latest, latest, lists.books, lists.strengths, sources,
             penalties.astype(np.float32), found,
         )  # fmt: skip
 
     over_spans(work, even_spans(latest.astype(np.float64) ** 2 + 8, _SPANS), thread_count)
     return found
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _fold_in(start, stop, starts, counts, books, strengths, sources, penalties, found):
-    longest = len(penalties)
-    matrix = np.empty((longest, longest), dtype=np.float32)
-    right = np.empty(longest, dtype=np.float32)
-    for row in range(start, stop):
-        first, count = starts[row], counts[row]
-        for i in range(count):
-            left = sources[books[first + i]]
-            line = matrix[i]
-            for j in range(i):
-                line[j] = dot(left, sources[books[first + j]])
-            line[i] = dot(left, left) + penalties[count - 1 - i] / strengths[first + i]
-            right[i] = 1
-        solve(matrix, count, right)
-        out = found[row]
-        for i in range(count):
-            factor = sources[books[first + i]]
-            for k in range(len(out)):
-                out[k] += right[i] * factor[k]

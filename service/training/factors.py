@@ -10,8 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.compiled import njit
-from service.training.dense_algebra import dot, gram, inverse_root, product, solve
+from service.training.dense_algebra import gram, inverse_root, product, solve_span
 from service.training.lists import Lists
 from service.training.threads import even_spans, over_spans
 
@@ -79,46 +78,7 @@ def solve_rows(
     costs = lengths * shorter * size / 2 + shorter**3 / 3 + 1000
 
     def work(start: int, stop: int) -> None:
-        _solve_rows(start, stop, starts, columns, confidences, whitened, found)
+        solve_span(start, stop, starts, columns, confidences, whitened, found)
 
     over_spans(work, even_spans(costs, _SPANS), thread_count, done)
     return product(found, root.T, thread_count), whitened
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _solve_rows(start, stop, starts, columns, confidences, whitened, found):
-    size = whitened.shape[1]
-    matrix = np.empty((size, size), dtype=np.float32)
-    right = np.empty(size, dtype=np.float32)
-    for row in range(start, stop):
-        first, count = starts[row], starts[row + 1] - starts[row]
-        out = found[row]
-        if count == 0:
-            continue
-        if count <= size:
-            for i in range(count):
-                left = whitened[columns[first + i]]
-                line = matrix[i]
-                for j in range(i):
-                    line[j] = dot(left, whitened[columns[first + j]])
-                line[i] = dot(left, left) + 1 / confidences[first + i]
-                right[i] = 1
-            solve(matrix, count, right)
-            for i in range(count):
-                factor = whitened[columns[first + i]]
-                for k in range(size):
-                    out[k] += right[i] * factor[k]
-        else:
-            matrix[:] = 0
-            out[:] = 0
-            for i in range(count):
-                factor, confidence = whitened[columns[first + i]], confidences[first + i]
-                for k in range(size):
-                    scaled = confidence * factor[k]
-                    out[k] += scaled
-                    line = matrix[k]
-                    for j in range(k + 1):
-                        line[j] += scaled * factor[j]
-            for k in range(size):
-                matrix[k, k] += 1
-            solve(matrix, size, out)

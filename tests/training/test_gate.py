@@ -1,12 +1,13 @@
 """What may not go into use: worse than popularity or than the model in use, too little data, bad service."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.domain.books import Book
+from service.domain.interactions import InteractionWeights
 from service.domain.recommender import Recommender
 from service.training import TrainingSettings, refusal, serving_refusal, train
 from tests.training.made_logs import random_log
@@ -30,6 +31,7 @@ def manifest(
         "book_count": 50,
         "interaction_count": 900,
         "ranking": {"ordered": True},
+        "settings": {},
         "metrics": metrics,
     }
     return made | changes
@@ -39,7 +41,7 @@ def test_a_model_as_good_as_the_one_in_use_passes() -> None:
     assert refusal(manifest(), None) is None
     assert refusal(manifest(), manifest()) is None
     assert refusal(manifest(0.18), manifest(0.2)) is None  # by chance
-    assert refusal(manifest(metrics={}), manifest()) is None  # too little to judge by
+    assert refusal(manifest(metrics={}), manifest(metrics={})) is None  # too little to judge by
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_a_model_as_good_as_the_one_in_use_passes() -> None:
         ),
         (manifest(0.1), manifest(0.2), "reached by the model in use (20260101-000000-00000000)"),
         (manifest(neighbour_count=0), None, "no book has neighbours"),
+        (manifest(metrics={}), manifest(), "too little was done for figures, which the model in use"),
         (manifest(book_count=24), manifest(), "book_count is 24, less than half of the 50"),
         (manifest(interaction_count=449), manifest(), "interaction_count is 449, less than half of the 900"),
         (manifest(metrics=manifest()["metrics"] | {"coverage@20": 0.2}), manifest(), "coverage@20 is 0.200"),
@@ -70,6 +73,12 @@ def test_a_model_that_may_not_replace_another_is_refused_with_the_reason(
 
 def test_figures_of_another_kind_of_holdout_are_not_compared() -> None:
     assert refusal(manifest(0.1), manifest(0.2, ranking={"ordered": False})) is None
+    others = {"weights": asdict(InteractionWeights(view=0))}
+    assert refusal(manifest(0.1, settings=others), manifest(0.2)) is None
+    assert refusal(manifest(0.1, settings=others), manifest(0.2, settings=others)) is not None
+    # Models that do not say what they learned by learned by the defaults.
+    defaults = {"weights": asdict(InteractionWeights())}
+    assert refusal(manifest(0.1, settings=defaults), manifest(0.2)) is not None
 
 
 def test_what_a_sample_of_readers_would_be_shown_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_on_the_sample_shop_recall_is_at_least_twice_popularitys(tmp_path: Path)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("settings", "least_recall", "least_ndcg"),
-    [(TrainingSettings(), 0.23, 0.134), (TrainingSettings.without_order(), 0.235, 0.135)],
+    [(TrainingSettings(), 0.236, 0.14), (TrainingSettings.without_order(), 0.259, 0.156)],
     ids=["ordered", "sets"],
 )
 def test_on_amazon_book_the_holdouts_bars_are_held(

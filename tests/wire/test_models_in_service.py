@@ -1,6 +1,7 @@
 """Which model answers, and that changing it costs no call."""
 
 import threading
+from dataclasses import replace
 
 import grpc
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
@@ -14,6 +15,7 @@ from service.sample import sample_books
 from service.training import TrainingSettings
 from service.upkeep import MODEL, Upkeep
 from tests.domain.shop import book, did, log_of
+from tests.models.made_models import DIGEST, SETTINGS, made_model
 from tests.world import READER_COUNT, wait_until
 
 SMALLER = TrainingSettings(candidate_count=20, factor_count=16)
@@ -101,6 +103,19 @@ def test_model_that_is_damaged_is_refused_and_the_one_before_goes_on_answering(s
     assert lists(stub) == first
     assert str(weights) in caplog.text
     assert before in caplog.text
+
+
+def test_another_shops_model_is_refused_and_the_one_before_goes_on_answering(start, shop, caplog):
+    service = start(shop, model_check_seconds=0.1)
+    stub = service.client.recommendations
+    before, first = version(stub), lists(stub)
+    model = made_model()
+    foreign = replace(model, book_ids=model.book_ids + 10**6)
+    shop.models.promote(shop.models.save(foreign, settings=SETTINGS, data_digest=DIGEST))
+    wait_until(lambda: service.metrics()['recommendations_model_loads_total{result="failure"}'] == 1)
+    assert version(stub) == before
+    assert lists(stub) == first
+    assert "of its 40 books the catalogue has 0, less than half" in caplog.text
 
 
 def test_trained_model_knows_what_was_recorded_while_serving(start, shop):

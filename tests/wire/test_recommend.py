@@ -118,6 +118,13 @@ def test_session_gets_books_that_follow_from_it_and_none_of_its_own(recommend):
     assert {book.reason.because_book_id for book in answer.books} <= set(recent)
 
 
+def test_book_that_a_session_names_twice_counts_once_where_it_is_named_last(recommend):
+    first, second, third = ids(recommend(reader_id=READER))[:3]
+    twice = recommend(recent_book_ids=[third, first, second, third])
+    assert ids(twice) == ids(recommend(recent_book_ids=[first, second, third]))
+    assert ids(twice) != ids(recommend(recent_book_ids=[third, first, second]))
+
+
 def test_pages_join_to_the_list_that_one_large_page_gives(recommend):
     query = {"reader_id": READER, "categories": ["mystery", "science-fiction"]}
     whole = ids(recommend(**query, page_size=100))

@@ -72,6 +72,10 @@ class Ground(NamedTuple):
             *works[:3],
             *volumes,
         )
+        for (name, annotation), array in zip(cls.__annotations__.items(), arrays, strict=False):
+            # The kernel takes memory for what it was compiled for.
+            if array.dtype != (dtype := annotation.__args__[1].__args__[0]):
+                raise TypeError(f"{name}: is of {array.dtype}, not {np.dtype(dtype)}")
         return cls(*laid_out([_readonly(array) for array in arrays]))
 
 

@@ -13,7 +13,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 
 from service.domain.compiled import get_or_insert_function, intrinsic, njit, types
 from service.domain.ranking.ground import Ground
-from service.domain.ranking.layout import bytes_of
+from service.domain.ranking.layout import bytes_of, form_of
 from service.domain.ranking.scratch import BLOCK, REGION, Scratch
 
 # Marks of a position during a call.
@@ -67,6 +67,13 @@ SCRATCH = types.NamedTuple(
     ],
     Scratch,
 )
+
+
+# What is compiled takes the arrays' order and kinds for granted; numba notices changes of this file alone:
+# whoever changes those elsewhere has to change this line.
+_FORM = "41d16e07eed0355a"
+if (found := form_of((Ground._fields, GROUND, Scratch._fields, SCRATCH, BLOCK, REGION))) != _FORM:
+    raise ImportError(f"the arrays of Ground or Scratch have changed: _FORM in {__file__} must be {found!r}")
 
 
 def _taken_up(kind: types.NamedTuple) -> Any:

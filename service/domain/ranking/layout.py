@@ -4,6 +4,7 @@ To take thirty arrays over from Python takes numba longer than some rankings tak
 them.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ def _words_of(dimensions: int) -> int:
 def bytes_of(dimensions: Sequence[int]) -> int:
     """Return the size of the layout of arrays with so many dimensions each."""
     return _WORD_BYTES * sum(map(_words_of, dimensions))
+
+
+def form_of(parts: Sequence[Any]) -> str:
+    """Return a short name of what arrays are there: another one for other names, kinds or order."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def laid_out(arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
