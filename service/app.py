@@ -32,7 +32,6 @@ from interceptors.deadline import CUT_OFF_GRACE_SECONDS
 from service.acquiring import Value, blaming, listen, open_database, open_models, reached, server_credentials
 from service.channel import server_options
 from service.clock import microseconds_now, never_back
-from service.domain.interactions import InteractionWeights
 from service.exposures import Exposures
 from service.following import DATABASE, Follower
 from service.guards import guards
@@ -145,12 +144,7 @@ class App:
                 settings.mirror_directory,
                 settings.mirror_hours,
                 settings.kept_answers,
-                InteractionWeights(
-                    settings.view_weight,
-                    settings.wishlist_weight,
-                    settings.purchase_weight,
-                    settings.preference_half_life_days,
-                ),
+                settings.interaction_weights,
             )
         )
         with blaming("mirror_directory"):

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from service.failure import Failure
+
+if TYPE_CHECKING:
+    from service.domain.interactions import InteractionWeights
 
 PREFIX = "RECOMMENDATIONS_"
 
@@ -263,6 +266,15 @@ class Settings(BaseModel):
         if mistakes:
             raise SettingsError("\n".join(sorted(mistakes)))
         return settings
+
+    @property
+    def interaction_weights(self) -> "InteractionWeights":
+        """What each kind of interaction weighs: the same to serving, learning, judging and the gate."""
+        from service.domain.interactions import InteractionWeights  # numpy: most commands do without
+
+        return InteractionWeights(
+            self.view_weight, self.wishlist_weight, self.purchase_weight, self.preference_half_life_days
+        )
 
     def describe(self) -> dict[str, str]:
         """Return every setting by its variable's name, passwords in URLs left out."""

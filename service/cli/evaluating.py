@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def _compared(
     from service.training import compare, has_implicit
 
     log, books, book_ids = stored_data(settings)
-    how = training_settings(order)
+    how = training_settings(settings, order)
     if not has_implicit():
         complain(
             "iALS (implicit) is left out: the package implicit is missing; `pip install implicit` adds it"
@@ -105,6 +106,7 @@ def _tested(
         popularity_alone,
         served,
         trial_of,
+        weights_of,
     )
 
     store = open_store(settings)
@@ -114,7 +116,10 @@ def _tested(
     held_out = read_held_out(test_file, book_ids, layout, skip_bad=skip_bad)
     if manifest["data_digest"] != data_digest(log, book_ids):
         complain(f"model {version} learned from other data than the database holds now")
-    trial = trial_of(model.book_ids, log, held_out, books=books, seed=seed)
+    weights = settings.interaction_weights
+    if weights_of(manifest) != asdict(weights):
+        complain(f"model {version} learned by other weights of interactions than are set now")
+    trial = trial_of(model.book_ids, log, held_out, books=books, seed=seed, weights=weights)
     if trial.unknown_reader_count == len(trial.readers):
         raise TrainingError(f"{test_file}: none of its {len(trial.readers)} readers has a history")
     if trial.unknown_reader_count:

@@ -36,7 +36,7 @@ def train(order: str, publish: bool, seed: int) -> None:
     log, books, book_ids = stored_data(settings)
     store.require_usable()  # before minutes of training: a mistake in how it is named is told now
     started = time.monotonic()
-    how = training_settings(order, seed)
+    how = training_settings(settings, order, seed)
     with progress("train") as report:
         model = train_with_holdout(log, book_ids, settings=how, books=books, progress=report)
         seconds = time.monotonic() - started
@@ -51,7 +51,7 @@ def train(order: str, publish: bool, seed: int) -> None:
         if publish:
             report("checking before publication", 0.0)
             reason = refusal(store.manifest(saved), _manifest_in_use(store)) or serving_refusal(
-                store.load(saved), books, log
+                store.load(saved), books, log, weights=how.weights
             )
         pruned = store.promote(saved, keep=settings.models_kept) if publish and not reason else []
     figures = model.metrics

@@ -19,14 +19,14 @@ ORDER_HELP = "Learn from the order in which books were read, or take histories a
 _LIBRARIES = ("recommendations", "numpy", "numba", "scipy")
 
 
-def training_settings(order: str, seed: int = 0) -> "TrainingSettings":
-    """Return the settings of learning."""
+def training_settings(settings: Settings, order: str, seed: int = 0) -> "TrainingSettings":
+    """Return the settings of learning; interactions weigh what they weigh to serving."""
     from dataclasses import replace
 
     from service.training import TrainingSettings
 
     chosen = TrainingSettings() if order == "time" else TrainingSettings.without_order()
-    return replace(chosen, seed=seed)
+    return replace(chosen, seed=seed, weights=settings.interaction_weights)
 
 
 def stored_data(settings: Settings) -> "tuple[InteractionLog, list[Book], NDArray[np.int64]]":

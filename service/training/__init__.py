@@ -8,7 +8,7 @@ from service.training.figures import Evaluation
 from service.training.gate import refusal, serving_refusal
 from service.training.holdout import compare, split, train_with_holdout
 from service.training.learning import Progress, train
-from service.training.provenance import data_digest
+from service.training.provenance import data_digest, weights_of
 from service.training.settings import TrainingSettings
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "train",
     "train_with_holdout",
     "trial_of",
+    "weights_of",
 ]

@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.folding import fold_all
-from service.domain.interactions import IS_READ_TYPE, InteractionLog, event_codes
+from service.domain.interactions import (
+    DEFAULT_WEIGHTS,
+    IS_READ_TYPE,
+    InteractionLog,
+    InteractionWeights,
+    event_codes,
+)
 from service.training.errors import TrainingError
 
 
@@ -57,7 +63,9 @@ def positions_of(book_ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDAr
     return np.where(book_ids[places] == wanted, places, -1)
 
 
-def fold(log: InteractionLog, book_ids: NDArray[np.int64]) -> Cells:
+def fold(
+    log: InteractionLog, book_ids: NDArray[np.int64], weights: InteractionWeights = DEFAULT_WEIGHTS
+) -> Cells:
     """Fold a log into cells; interactions with books that are not in the catalogue are left out.
 
     Raises TrainingError for a type of interaction that has no weight.
@@ -74,6 +82,7 @@ def fold(log: InteractionLog, book_ids: NDArray[np.int64]) -> Cells:
         books[known].astype(np.int32),
         event_codes(log.types[known], log.ratings[known]),
         log.occurred_at[known],
+        weights,
     )
     readers = np.repeat(np.arange(len(reader_ids)), np.diff(starts))
     # A reader's books lie in time order: a cell's place among them tells as much as its moment.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.domain.answers import Query
 from service.domain.books import Book
-from service.domain.interactions import IS_READ_TYPE, InteractionLog
+from service.domain.interactions import DEFAULT_WEIGHTS, IS_READ_TYPE, InteractionLog, InteractionWeights
 from service.domain.model import NO_FACTORS, NO_SCALES, NO_TARGETS, ItemModel
 from service.domain.recommender import Recommender
 from service.training.cells import Cells, fold, positions_of
@@ -32,6 +32,7 @@ class Trial:
     book_ids: NDArray[np.int64]
     books: Sequence[Book]  # theirs, for what serving makes of series, editions and authors
     known: InteractionLog
+    weights: InteractionWeights  # of interactions, by which cells are folded and histories served
     known_cells: Cells
     wanted: Cells
     readers: NDArray[np.int64]  # positions in wanted.reader_ids
@@ -69,6 +70,7 @@ def trial_of(
     held_out: InteractionLog,
     *,
     books: Sequence[Book] | None = None,
+    weights: InteractionWeights = DEFAULT_WEIGHTS,
     largest_reader_count: int | None = None,
     seed: int = 0,
 ) -> Trial:
@@ -78,8 +80,10 @@ def trial_of(
     mean of all their ratings, held out or not), are not looked for. With `largest_reader_count` a random
     choice of readers is judged. Raises TrainingError when nothing is left to look for.
     """
-    known = fold(train_log, book_ids)
-    wanted = _wanted(fold(train_log.followed_by(held_out), book_ids), known)
+    known = fold(train_log, book_ids, weights)
+    # Whether a book was liked does not depend on how long ago; a file may say no times at all.
+    ageless = replace(weights, half_life_days=None)
+    wanted = _wanted(fold(train_log.followed_by(held_out), book_ids, ageless), known)
     readers = np.flatnonzero(wanted.counts())
     if not len(readers):
         raise TrainingError("held-out interactions: none is with a book that is new to its reader")
@@ -88,7 +92,7 @@ def trial_of(
         chosen = np.random.default_rng(seed).choice(len(readers), largest_reader_count, replace=False)
         readers = readers[np.sort(chosen)]
     named = [_book(book_id) for book_id in book_ids.tolist()] if books is None else books
-    return Trial(book_ids, named, train_log, known, wanted, readers, unknown)
+    return Trial(book_ids, named, train_log, weights, known, wanted, readers, unknown)
 
 
 def evaluate_ranker(
@@ -118,13 +122,19 @@ def evaluate(
     train_log: InteractionLog,
     held_out: InteractionLog,
     *,
+    weights: InteractionWeights = DEFAULT_WEIGHTS,
     largest_reader_count: int | None = None,
     seed: int = 0,
     progress: Report | None = None,
 ) -> Evaluation:
     """Judge a model by the books held out, as `trial_of` says."""
     trial = trial_of(
-        model.book_ids, train_log, held_out, largest_reader_count=largest_reader_count, seed=seed
+        model.book_ids,
+        train_log,
+        held_out,
+        weights=weights,
+        largest_reader_count=largest_reader_count,
+        seed=seed,
     )
     return evaluate_ranker(model.method, served(model), trial, seed=seed, progress=progress)
 
@@ -137,7 +147,13 @@ def served(model: ItemModel, *, whole: bool = False) -> Ranker:
 
     def ranker(trial: Trial, progress: Report | None = None) -> NDArray[np.int32]:
         return recommend(
-            model, trial.known, trial.reader_ids, books=trial.books, whole=whole, progress=progress
+            model,
+            trial.known,
+            trial.reader_ids,
+            books=trial.books,
+            weights=trial.weights,
+            whole=whole,
+            progress=progress,
         )
 
     return ranker
@@ -149,6 +165,7 @@ def recommend(
     reader_ids: NDArray[np.int64],
     *,
     books: Sequence[Book] | None = None,
+    weights: InteractionWeights = DEFAULT_WEIGHTS,
     places: int = PLACES,
     whole: bool = False,
     progress: Report | None = None,
@@ -159,9 +176,9 @@ def recommend(
     `whole` a list may hold any edition and any volume.
     """
     named = [_book(book_id) for book_id in model.book_ids.tolist()] if books is None else books
-    live = Recommender.of(named, log, model)
+    live = Recommender.of(named, log, model, weights=weights)
     # What was read is hidden by serving itself.
-    cells = fold(log, model.book_ids)
+    cells = fold(log, model.book_ids, weights)
     others = np.isin(cells.reader_ids, log.reader_ids[~IS_READ_TYPE[log.types]])
     starts = np.append(0, np.cumsum(cells.counts()))
     seen = {

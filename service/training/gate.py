@@ -8,9 +8,10 @@ import numpy as np
 
 from service.domain.answers import Query
 from service.domain.books import Book
-from service.domain.interactions import InteractionLog
+from service.domain.interactions import DEFAULT_WEIGHTS, InteractionLog, InteractionWeights
 from service.domain.model import ItemModel
 from service.domain.recommender import Recommender
+from service.training.provenance import weights_of
 
 # Less than this of the model in use, and the data that were trained on are likely to be a part of the shop's.
 _LEAST_SHARE = 0.5
@@ -41,10 +42,14 @@ def refusal(candidate: Mapping[str, Any], current: Mapping[str, Any] | None) -> 
                 f" ({current['version']}); were all data there?"
             )
     before = current["metrics"]
+    if "recall@20" in before and "recall@20" not in metrics:
+        return f"too little was done for figures, which the model in use ({current['version']}) has"
     # Figures of another kind of holdout cannot be compared.
     if "recall@20" not in metrics or "recall@20_standard_error" not in before:
         return None
     if candidate["ranking"]["ordered"] != current["ranking"]["ordered"]:
+        return None
+    if weights_of(candidate) != weights_of(current):
         return None
     if worse := _worse(metrics, "", before, ""):
         return f"{worse} by the model in use ({current['version']})"
@@ -67,10 +72,15 @@ def _worse(metrics: Mapping[str, float], prefix: str, others: Mapping[str, float
 
 
 def serving_refusal(
-    model: ItemModel, books: Sequence[Book], log: InteractionLog, seed: int = 0
+    model: ItemModel,
+    books: Sequence[Book],
+    log: InteractionLog,
+    *,
+    weights: InteractionWeights = DEFAULT_WEIGHTS,
+    seed: int = 0,
 ) -> str | None:
     """Say what is wrong with what a sample of readers would be shown by this model, or None."""
-    live = Recommender.of(books, log, model)
+    live = Recommender.of(books, log, model, weights=weights)
     ids = {book.id for book in books}
     readers = np.unique(log.reader_ids)
     if len(readers) > _SAMPLE:

@@ -76,7 +76,13 @@ def compare(
     report = progress or (lambda stage, done: None)
     left, held_out = split(log, fraction, seed, latest=settings.ordered)
     trial = trial_of(
-        book_ids, left, held_out, books=books, largest_reader_count=largest_reader_count, seed=seed
+        book_ids,
+        left,
+        held_out,
+        books=books,
+        weights=settings.weights,
+        largest_reader_count=largest_reader_count,
+        seed=seed,
     )
     model = train(
         left,

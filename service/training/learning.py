@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.interactions import InteractionLog
+from service.domain.interactions import InteractionLog, InteractionWeights
 from service.domain.model import NO_FACTORS, ItemModel
 from service.training.cells import Cells, fold
 from service.training.co_reading import count_together, reader_weights
@@ -45,7 +45,7 @@ def train(
     settings = settings or TrainingSettings()
     report = progress or _silent
     report("reading interactions", 0.0)
-    everything, liked = _cells(log, book_ids)
+    everything, liked = _cells(log, book_ids, settings.weights)
     lists = lists_of(liked.latest(settings.longest_history), len(book_ids))
     report("reading interactions", 1.0)
     threads = thread_count or default_thread_count()
@@ -72,19 +72,24 @@ def train(
     )
 
 
-def _cells(log: InteractionLog, book_ids: NDArray[np.int64]) -> tuple[Cells, Cells]:
+def _cells(
+    log: InteractionLog, book_ids: NDArray[np.int64], weights: InteractionWeights
+) -> tuple[Cells, Cells]:
     if not len(book_ids):
         raise TrainingError("catalogue: holds no books; import some first")
     if np.any(book_ids[1:] <= book_ids[:-1]):
         raise TrainingError("book_ids: are not strictly ascending")
     if not len(log):
         raise TrainingError("interactions: there are none to learn from; import some first")
-    everything = fold(log, book_ids)
-    if not len(everything):
+    if not np.isin(log.book_ids, book_ids).any():
         raise TrainingError(f"interactions: none of {len(log)} is with a book of the catalogue")
+    everything = fold(log, book_ids, weights)
     liked = everything.take(everything.preferences > 0)
     if not len(liked):
-        raise TrainingError(f"interactions: none of {len(log)} speaks for its book (all are ratings of 1)")
+        raise TrainingError(
+            f"interactions: none of {len(log)} speaks for its book"
+            " (all are ratings of 1, taken back or weigh nothing)"
+        )
     return everything, liked
 
 

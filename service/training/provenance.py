@@ -1,11 +1,14 @@
-"""What a model was learned from, as a digest; knows nothing of how it was learned."""
+"""What a model was learned from: the data, as a digest, and what they weighed; knows nothing of how."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.interactions import InteractionLog
+from service.domain.interactions import DEFAULT_WEIGHTS, InteractionLog
 
 
 def data_digest(log: InteractionLog, book_ids: NDArray[np.int64]) -> str:
@@ -16,3 +19,9 @@ def data_digest(log: InteractionLog, book_ids: NDArray[np.int64]) -> str:
         digest.update(f"{column.dtype.str}{len(column)};".encode())
         digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()
+
+
+def weights_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what interactions weighed when the model of this manifest was learned, by fields."""
+    # Before they were recorded, every model was learned by the defaults.
+    return manifest["settings"].get("weights", asdict(DEFAULT_WEIGHTS))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from service.domain.interactions import DEFAULT_WEIGHTS, InteractionWeights
 from service.domain.model import RankingSettings
 from service.training.errors import TrainingError
 
@@ -17,6 +18,7 @@ class TrainingSettings:
 
     ordered: bool = True
     seed: int = 0  # of the factors' first values
+    weights: InteractionWeights = DEFAULT_WEIGHTS  # the shop's; serving has to fold histories by the same
     # Co-reading costs the square of a history. The books latest read of one this long tell the taste, and at
     # 1,000 a single reader, however long their history, costs a million products at most.
     longest_history: int = 1_000
