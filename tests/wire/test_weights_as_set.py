@@ -7,6 +7,7 @@ import numpy as np
 from onlinebooks.recommendations.v1 import recommendation_service_pb2 as pb
 
 from service.domain.interactions import IS_READ_TYPE, InteractionWeights
+from service.domain.recommender import Recommender
 from service.storage import Database
 from tests.system.processes import run_here
 from tests.world import settings_for
@@ -60,3 +61,16 @@ def test_what_is_learned_judged_and_served_weighs_interactions_alike(shop, certi
     judged = command(shop, certificates, *asked)
     assert json.loads(judged.stdout)[1]["recall@20"] < 0.99
     assert f"model {learned.version} learned by other weights of interactions than are set" in judged.stderr
+
+
+def test_all_that_train_ranks_with_before_it_publishes_weighs_as_set(shop, certificates, monkeypatch):
+    made, used = Recommender.of, []
+
+    def of(*arguments, **options):
+        used.append(options.get("weights"))
+        return made(*arguments, **options)
+
+    monkeypatch.setattr(Recommender, "of", of)
+    command(shop, certificates, "train", **SET)
+    # Popularity and the model on the holdout, and what the gate would show.
+    assert used == [InteractionWeights(1.0, 0.1, 0.3, 20.0)] * 3
