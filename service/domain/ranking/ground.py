@@ -59,7 +59,7 @@ class Ground(NamedTuple):
         works, volumes = editions(catalogue.traits), series(catalogue.traits)
         settings = model.ranking if model else RankingSettings()
         steps = 1 + np.arange(settings.longest_history, dtype=np.float64)
-        arrays = (
+        arrays: tuple[NDArray[Any], ...] = (
             catalogue.ids,
             catalogue.category_bits,
             *_slots(rows),
