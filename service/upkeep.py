@@ -113,9 +113,11 @@ class Upkeep:
         self._conditions.set(MODEL, True)
 
     def _use(self, model: ItemModel, core_share: float) -> None:
-        known = self._recommender.catalogue.positions_of_array(np.asarray(model.book_ids)) >= 0
-        # Some books come and go while a model is in use; another shop's has hardly any in common.
-        if known.sum() < _LEAST_KNOWN_SHARE * len(known):
+        catalogue = self._recommender.catalogue
+        known = catalogue.positions_of_array(np.asarray(model.book_ids)) >= 0
+        # Some books come and go while a model is in use; another shop's has hardly any in common. A catalogue
+        # that is still empty has nothing to say of it.
+        if len(catalogue) and known.sum() < _LEAST_KNOWN_SHARE * len(known):
             raise ModelError(
                 f"model {model.version}: of its {len(known)} books the catalogue has {known.sum()}, less than"
                 " half; is it another shop's?"
