@@ -12,11 +12,10 @@ from prometheus_client import CollectorRegistry
 from service.domain.errors import Unavailable
 from service.failure import Failure
 from service.following import DATABASE
-from service.models import ModelStore
 from service.operations.conditions import Conditions
 from service.security.tls import ServerCredentials
 from service.settings import Settings, SettingsError, variable
-from service.storage import Database, DatabaseAway, migrate
+from service.storage import DatabaseAway
 
 Value = TypeVar("Value")
 
@@ -58,37 +57,6 @@ def reached(use: Callable[[], Value], conditions: Conditions, stop: Event) -> Va
         if stop.wait(pause):
             raise Stopped
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-
-def open_database(settings: Settings) -> Database:
-    """Open the database, its tables brought up to date first where the settings say so."""
-    if settings.migrate_at_start:
-        # Replicas that start at the same time wait for the first of them.
-        migrate(
-            settings.database_url,
-            password_file=settings.database_password_file,
-            connect_seconds=settings.database_connect_seconds,
-        )
-    return Database.open(
-        settings.database_url,
-        password_file=settings.database_password_file,
-        pool_size=settings.database_pool_size,
-        connect_seconds=settings.database_connect_seconds,
-        statement_seconds=settings.database_statement_seconds,
-    )
-
-
-def open_models(settings: Settings) -> ModelStore:
-    """Open the directory or the bucket of models."""
-    with blaming("models_url", "models_endpoint", "models_credentials_file", "models_ca_file"):
-        return ModelStore.open(
-            settings.models_url,
-            cache_directory=settings.models_cache_directory,
-            endpoint=settings.models_endpoint,
-            region=settings.models_region,
-            credentials_file=settings.models_credentials_file,
-            ca_file=settings.models_ca_file,
-        )
 
 
 def server_credentials(settings: Settings, registry: CollectorRegistry) -> ServerCredentials:

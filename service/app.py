@@ -29,7 +29,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from interceptors.chain import Method, methods_of
 from interceptors.deadline import CUT_OFF_GRACE_SECONDS
-from service.acquiring import Value, blaming, listen, open_database, open_models, reached, server_credentials
+from service.acquiring import Value, blaming, listen, reached, server_credentials
 from service.channel import server_options
 from service.clock import microseconds_now, never_back
 from service.exposures import Exposures
@@ -55,6 +55,8 @@ from service.servicers.pages import Pages
 from service.servicers.recommendation import RecommendationServicer
 from service.servicers.tutorial import TutorialServicer
 from service.settings import Settings
+from service.storage import Database
+from service.stores import migrate_database, open_database, open_models
 from service.upkeep import MODEL, Upkeep
 from service.workers.line import SupervisorLine
 
@@ -130,7 +132,7 @@ class App:
         credentials = stack.enter_context(server_credentials(settings, registry)).credentials
         pages = Pages(self._page_token_key())
 
-        database = stack.enter_context(self._reached(lambda: open_database(settings)))
+        database = stack.enter_context(self._reached(self._open_database))
         journal = None
         if settings.journal_directory is not None:
             with blaming("journal_directory"):
@@ -151,14 +153,10 @@ class App:
             shop = self._reached(mirror.open)
         self.recommender = shop.recommender
         self.conditions.set(CATALOGUE, True)
+        with blaming("models_url", "models_endpoint", "models_credentials_file", "models_ca_file"):
+            models = open_models(settings)
         stack.enter_context(
-            Upkeep(
-                open_models(settings),
-                self.recommender,
-                self.conditions,
-                settings.model_check_seconds,
-                registry,
-            )
+            Upkeep(models, self.recommender, self.conditions, settings.model_check_seconds, registry)
         )
         registry.register(ShopCollector(self.recommender, version("recommendations")))
         ledger = Ledger(database, self.recommender, journal)
@@ -224,6 +222,12 @@ class App:
             )
         self._server.start()
         self.conditions.set(SERVING, True)
+
+    def _open_database(self) -> Database:
+        if self.settings.migrate_at_start:
+            # Replicas that start at the same time wait for the first of them.
+            migrate_database(self.settings)
+        return open_database(self.settings)
 
     def _reached(self, use: Callable[[], Value]) -> Value:
         return reached(use, self.conditions, self._stop)

@@ -24,7 +24,7 @@ _JOIN_SECONDS = 2.0
 _CORE_SHARE_BESIDE_CALLS = 0.25
 # A version that was refused stays so until somebody mends it: it is not downloaded again at every look.
 _REFUSED_SECONDS = 30.0
-
+# Of a model's books that the catalogue has.
 _LEAST_KNOWN_SHARE = 0.5
 
 _log = logging.getLogger("recommendations.upkeep")

@@ -23,7 +23,7 @@ _EXPORT_LAYOUTS = ("csv", "jsonl", "parquet")
 @click.command()
 def migrate() -> None:
     """Create the database that RECOMMENDATIONS_DATABASE_URL names, or bring its schema up to date."""
-    from service.cli.database import migrate_database
+    from service.stores import migrate_database
 
     settings = Settings.from_environment(os.environ)
     migrate_database(settings)
@@ -136,7 +136,7 @@ def _import(
 
 
 def _database() -> "Database":
-    from service.cli.database import open_database
+    from service.stores import open_database
 
     return open_database(Settings.from_environment(os.environ))
 

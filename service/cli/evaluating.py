@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.console import complain, progress
-from service.cli.learning import open_store, print_table
+from service.cli.learning import print_table
 from service.cli.training_data import ORDER_HELP, ORDERS, stored_data, training_settings
 from service.settings import Settings
+from service.stores import open_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ def _tested(
         weights_of,
     )
 
-    store = open_store(settings)
+    store = open_models(settings)
     version = store.current_version()
     model, manifest = store.load(version), store.manifest(version)
     log, books, book_ids = stored_data(settings)

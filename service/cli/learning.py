@@ -12,6 +12,7 @@ import click
 from service.cli.console import progress, wide_console
 from service.cli.training_data import ORDER_HELP, ORDERS, library_versions, stored_data, training_settings
 from service.settings import Settings
+from service.stores import open_models
 
 if TYPE_CHECKING:
     from service.models import ModelStore
@@ -32,7 +33,7 @@ def train(order: str, publish: bool, seed: int) -> None:
     from service.training import data_digest, refusal, serving_refusal, train_with_holdout
 
     settings = Settings.from_environment(os.environ)
-    store = open_store(settings)
+    store = open_models(settings)
     log, books, book_ids = stored_data(settings)
     store.require_usable()  # before minutes of training: a mistake in how it is named is told now
     started = time.monotonic()
@@ -90,7 +91,7 @@ def models() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_models(as_json: bool) -> None:
     """List the snapshots, newest first; the one in use is marked."""
-    summaries = open_store(Settings.from_environment(os.environ)).list()
+    summaries = open_models(Settings.from_environment(os.environ)).list()
     if as_json:
         click.echo(json.dumps([asdict(summary) for summary in summaries], indent=2))
         return
@@ -117,7 +118,7 @@ def list_models(as_json: bool) -> None:
 @click.argument("version", required=False)
 def show(version: str | None) -> None:
     """Print the manifest of VERSION, or of the model in use, as JSON."""
-    store = open_store(Settings.from_environment(os.environ))
+    store = open_models(Settings.from_environment(os.environ))
     click.echo(json.dumps(store.manifest(version or store.current_version()), indent=2))
 
 
@@ -126,14 +127,14 @@ def show(version: str | None) -> None:
 def promote(version: str) -> None:
     """Put VERSION into use; running servers take it up within seconds. Old ones beyond MODELS_KEPT go."""
     settings = Settings.from_environment(os.environ)
-    _tell_pruned(open_store(settings).promote(version, keep=settings.models_kept))
+    _tell_pruned(open_models(settings).promote(version, keep=settings.models_kept))
     click.echo(f"model {version} is in use now")
 
 
 @models.command()
 def rollback() -> None:
     """Put the model that was in use before back into use."""
-    click.echo(f"model {open_store(Settings.from_environment(os.environ)).rollback()} is in use now")
+    click.echo(f"model {open_models(Settings.from_environment(os.environ)).rollback()} is in use now")
 
 
 @models.command()
@@ -143,25 +144,12 @@ def rollback() -> None:
 def prune(keep: int | None) -> None:
     """Delete old snapshots; the one in use, and the one before it, always stay."""
     settings = Settings.from_environment(os.environ)
-    _tell_pruned(open_store(settings).prune(settings.models_kept if keep is None else keep))
+    _tell_pruned(open_models(settings).prune(settings.models_kept if keep is None else keep))
 
 
 def _tell_pruned(versions: list[str]) -> None:
     for version in versions:
         click.echo(f"deleted {version}")
-
-
-def open_store(settings: Settings) -> "ModelStore":
-    from service.models import ModelStore
-
-    return ModelStore.open(
-        settings.models_url,
-        cache_directory=settings.models_cache_directory,
-        endpoint=settings.models_endpoint,
-        region=settings.models_region,
-        credentials_file=settings.models_credentials_file,
-        ca_file=settings.models_ca_file,
-    )
 
 
 def print_table(columns: "tuple[str, ...] | list[str]", rows: list[list[str]]) -> None:

@@ -3,8 +3,8 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from service.cli.database import open_database
 from service.settings import Settings
+from service.stores import open_database
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ ALLOWED = {
     "interceptors": "interceptors",
     # The single files but app.
     "service": f"{FILES} service.domain service.mirror service.models service.operations service.storage",
-    "service.acquiring": "service.domain service.failure service.following service.models service.operations "
+    "service.acquiring": "service.domain service.failure service.following service.operations "
     "service.security service.settings service.storage",
     "service.app": f"service interceptors {GENERATED}",
     "service.guards": "interceptors service.security service.servicers.errors service.settings",
